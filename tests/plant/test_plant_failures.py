@@ -1,0 +1,114 @@
+"""Failure modes and their injection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from twin.errors import BadRequest, InUse, UnknownName
+from twin.plant import Plant
+
+EFFECT = {"parameter": "friction", "gain": 0.8}
+
+
+def test_create_get_update_delete(plant: Plant) -> None:
+    created = plant.failure_modes.create("belt_wear", "mechanical", [EFFECT], channels=["power_w"])
+    assert created["title"] == "Belt wear"
+    assert created == plant.failure_modes.get("belt_wear")
+    changed = plant.failure_modes.update("belt_wear", name="belt_tear", effects=[EFFECT | {"exponent": 2.0}])
+    assert changed["effects"][0]["exponent"] == 2.0
+    assert changed["channels"] == ["power_w"]
+    plant.failure_modes.delete("belt_tear")
+    with pytest.raises(UnknownName):
+        plant.failure_modes.get("belt_tear")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "Belt Wear"},
+        {"name": "bearing_degradation"},
+        {"name": "x; drop table machines"},
+        {"category": "magic"},
+        {"effects": []},
+        {"effects": [{"parameter": "friction", "gain": float("nan")}]},
+        {"effects": [{"parameter": "friction", "gain": 1e9}]},
+        {"effects": [{"parameter": "friction", "value": 1.0}]},
+        {"effects": [{"parameter": "load", "gain": 1.0}]},
+        {"effects": [EFFECT, EFFECT]},
+        {"channels": ["colour"]},
+    ],
+)
+def test_bad_definitions_are_refused_with_one_line(untouched: Plant, fields: dict[str, Any]) -> None:
+    good = {"name": "belt_wear", "category": "mechanical", "effects": [EFFECT]}
+    count = len(untouched.failure_modes)
+    with pytest.raises(BadRequest) as caught:
+        untouched.failure_modes.create(**(good | fields))
+    assert "\n" not in str(caught.value)
+    assert len(untouched.failure_modes) == count
+
+
+def test_inject_and_clear(plant: Plant) -> None:
+    first = plant.failure_modes.inject("bearing_degradation", machine="M-001", severity="high", at="2026-01-05 12:00")
+    second = plant.failure_modes.inject("sensor_drift", 2, level=0.4, at="2026-01-05", until="2026-01-06")
+    rows = plant.failure_modes.injections().set_index("injection_id")
+    assert rows.loc[first, "level"] == 0.75
+    assert rows.loc[second, "severity"] == "medium"
+    assert rows.loc[second, "machine"] == "M-002"
+    plant.failure_modes.clear(first, at="2026-01-07")
+    assert str(plant.failure_modes.injections("M-001")["end_at"][0]) == "2026-01-07 00:00:00"
+    for at, message in (("2026-01-05 12:00", "begins at"), ("2026-01-08", "ended at")):
+        with pytest.raises(BadRequest, match=message):
+            plant.failure_modes.clear(first, at=at)
+    plant.failure_modes.clear(first, at="2026-01-06")  # an end may move forward in time
+    with pytest.raises(UnknownName, match="unknown injection 99"):
+        plant.failure_modes.clear(99, at="2026-01-06")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mode": "bearing"},
+        {"machine": "M-999"},
+        {"machine": ["M-001", "M-002"]},
+        {"severity": "awful"},
+        {"severity": None},
+        {"severity": 0.5},
+        {"level": 0.5},
+        {"severity": None, "level": 0.0},
+        {"severity": None, "level": 1.1},
+        {"severity": None, "level": -0.5},
+        {"severity": None, "level": float("nan")},
+        {"severity": None, "level": "0.5"},
+        {"at": None},
+        {"at": "2026-13-01"},
+        {"until": "2026-01-05"},
+        {"progression": "progressive"},
+        {"progression": "sudden"},
+    ],
+)
+def test_bad_injections_are_refused_with_one_line(untouched: Plant, fields: dict[str, Any]) -> None:
+    good = {"mode": "bearing_degradation", "machine": "M-001", "severity": "high", "at": "2026-01-05"}
+    with pytest.raises(BadRequest) as caught:
+        untouched.failure_modes.inject(**(good | fields))
+    assert "\n" not in str(caught.value)
+    assert untouched.failure_modes.injections().empty
+
+
+def test_progressive_damage_is_announced_as_not_there_yet(untouched: Plant) -> None:
+    with pytest.raises(BadRequest, match="this version holds an injected severity"):
+        untouched.failure_modes.inject("sensor_drift", "M-001", "low", at="2026-01-05", progression="progressive")
+
+
+def test_a_failure_mode_in_use_stays(plant: Plant) -> None:
+    plant.failure_modes.create("belt_wear", "mechanical", [EFFECT])
+    injection = plant.failure_modes.inject("belt_wear", "M-001", "low", at="2026-01-05")
+    with pytest.raises(InUse, match="injection 1 on M-001"):
+        plant.failure_modes.delete("belt_wear")
+    plant.failure_modes.delete_injection(injection)
+    plant.failure_modes.delete("belt_wear")
+    with pytest.raises(InUse, match="maintenance action replace_bearing"):
+        plant.failure_modes.delete("bearing_degradation")
+    with pytest.raises(InUse, match="keeps its name"):
+        plant.failure_modes.update("bearing_degradation", name="bearing_wear")

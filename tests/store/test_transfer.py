@@ -1,0 +1,122 @@
+"""Exports: readable by others, each file whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import chunks
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from twin.catalog.parameters import CHANNELS
+from twin.errors import BadRequest, UnknownName
+from twin.store import Store
+from twin.store.transfer import LAYOUTS
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """Two runs; the newer of 40 ticks has a missing reading and a truth."""
+    chunks.append(store, chunks.new_run(store, 10), 0, 10)
+    truth = {
+        "machine_id": [2],
+        "ts": [chunks.START_US],
+        "operating_state": ["running"],
+        "damage": [{"rotor_imbalance": 0.5}],
+        "health": [0.5],
+        "rul_h": [None],
+    }
+    end = chunks.START_US + 40 * chunks.STEP_US
+    run_id = store.create_run("{}", "0" * 64, 1, chunks.START_US, end, chunks.STEP_US, 3, 40, {}, truth)
+    columns = chunks.chunk(0, 40)
+    columns["kurtosis"][5] = np.nan
+    store.append_chunk(run_id, 0, 40, columns, tuple(c == "kurtosis" for c in CHANNELS), b"", "")
+    return store
+
+
+def read(path: Path) -> pd.DataFrame:
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".json": pd.read_json}
+    return pd.read_json(path, lines=True) if path.suffix == ".jsonl" else readers[path.suffix](path)
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "parquet"])
+def test_telemetry_is_the_newest_run_in_order(filled: Store, tmp_path: Path, format: str) -> None:
+    (path,) = filled.export(tmp_path / "out", format, tables=["telemetry"])
+    frame = read(path)
+    assert len(frame) == 120
+    assert set(frame["run_id"]) == {2}
+    expected = chunks.chunk(0, 40)
+    assert frame["machine_id"].tolist() == expected["machine_id"].tolist()
+    times = pd.to_datetime(frame["ts"], utc=True).dt.tz_localize(None).astype("datetime64[us]").astype("int64")
+    assert times.tolist() == expected["ts"].tolist()
+    assert np.allclose(frame["power_w"], expected["power_w"])
+    assert frame["kurtosis"].isna().sum() == 1
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("layout", list(LAYOUTS))
+def test_every_table_is_written(filled: Store, tmp_path: Path, format: str, layout: str) -> None:
+    paths = filled.export(tmp_path, format, layout, run_id=1)
+    assert [path.stem for path in paths] == list(LAYOUTS[layout])
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".export")]
+    for path in paths:
+        if path.suffix != ".csv" or path.stat().st_size:
+            read(path)
+    assert len(read(next(path for path in paths if path.stem == "telemetry"))) == 30
+
+
+def test_json_lines_are_one_object_each(filled: Store, tmp_path: Path) -> None:
+    (path,) = filled.export(tmp_path, "json", tables=["telemetry"])
+    lines = path.read_text().splitlines()
+    assert path.name == "telemetry.jsonl"
+    assert len(lines) == 120
+    first = json.loads(lines[0])
+    assert list(first) == ["run_id", "machine_id", "ts", *CHANNELS]
+    assert first["ts"] == "2026-01-01T00:00:00Z"
+
+
+def test_nested_values_are_json_in_csv(filled: Store, tmp_path: Path) -> None:
+    (path,) = filled.export(tmp_path, "csv", tables=["ground_truth"])
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert json.loads(row["damage"]) == {"rotor_imbalance": 0.5}
+
+
+def test_the_five_tables_have_the_names_of_the_courses(filled: Store, tmp_path: Path) -> None:
+    columns = {path.stem: pq.read_schema(path).names for path in filled.export(tmp_path, layout="five_tables")}
+    assert columns["telemetry"] == ["run_id", "datetime", "machineID", *CHANNELS]
+    assert columns["errors"] == ["run_id", "datetime", "machineID", "errorID"]
+    assert columns["maint"] == ["run_id", "datetime", "machineID", "comp"]
+    assert columns["failures"] == ["run_id", "datetime", "machineID", "failure"]
+    assert columns["machines"] == ["machineID", "model", "age"]
+
+
+def test_files_are_replaced(filled: Store, tmp_path: Path) -> None:
+    (tmp_path / "machines.csv").write_text("old")
+    (path,) = filled.export(tmp_path, "csv", tables=["machines"])
+    assert len(pd.read_csv(path)) == 2
+
+
+def test_a_plant_without_runs_is_exported(store: Store, tmp_path: Path) -> None:
+    paths = store.export(tmp_path / "it's here", "csv")
+    assert len(paths) == len(LAYOUTS["tables"])
+
+
+def test_bad_requests_write_nothing(filled: Store, tmp_path: Path) -> None:
+    before = set(tmp_path.iterdir())
+    file = tmp_path / "plant.duckdb"
+    for call in (
+        lambda: filled.export(tmp_path / "out", "xlsx"),
+        lambda: filled.export(tmp_path / "out", layout="six_tables"),
+        lambda: filled.export(tmp_path / "out", tables=["telemetri"]),
+        lambda: filled.export(tmp_path / "out", run_id=9),
+        lambda: filled.export(file),
+    ):
+        with pytest.raises((BadRequest, UnknownName)) as error:
+            call()
+        assert "\n" not in str(error.value)
+    assert set(tmp_path.iterdir()) == before

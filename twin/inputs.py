@@ -1,0 +1,79 @@
+"""What is asked of a machine at a time, and what its effects make of its parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from twin import physics
+from twin.layout import DEFECT, GAIN, IMPULSIVENESS, MISALIGNMENT, N_CHANNELS, N_KINDS, N_PHYSICS, NEVER_US, NOISE
+
+
+@njit(error_model="numpy")
+def parameters_at(tl, row, out):
+    """Fill `out` with physics and sensor parameters under the damage levels of a timeline row."""
+    for i in range(N_PHYSICS):
+        out[i] = 0.0 if i in (MISALIGNMENT, DEFECT, IMPULSIVENESS) else 1.0
+    for c in range(N_CHANNELS):
+        for k in range(N_KINDS):
+            out[N_PHYSICS + c * N_KINDS + k] = 1.0 if k in (NOISE, GAIN) else 0.0
+    for e in range(tl.effect_source.size):
+        damage = tl.levels[row, tl.effect_source[e]]
+        if damage <= 0.0:
+            continue
+        form = tl.effect_form[e]
+        change = form[0] * physics.effect_shape(damage, np.int64(form[1]), form[2], form[3])
+        if tl.effect_factor[e]:
+            out[tl.effect_target[e]] *= max(0.0, 1.0 + change)
+        else:
+            out[tl.effect_target[e]] += change
+
+
+@njit(error_model="numpy", forceinline=True)
+def last_at_or_before(times, lo, hi, t):
+    """Return the index of the last of times[lo:hi] that is not after t, or lo - 1 (bisection)."""
+    a, b = lo, hi
+    while a < b:
+        middle = (a + b) // 2
+        if times[middle] <= t:
+            a = middle + 1
+        else:
+            b = middle
+    return a - 1
+
+
+@njit(error_model="numpy", forceinline=True)
+def track_at(tl, track, t_us):
+    """Return a recorded input at a time: value, slope per second, and when the next value comes."""
+    lo, hi = tl.track_first[track], tl.track_first[track + 1]
+    period = tl.track_period_us[track]
+    local = t_us % period  # a track that ends has no segment past its end
+    j = last_at_or_before(tl.track_us, lo, hi, local)
+    if j < lo:
+        return tl.track_value[lo], 0.0, t_us + (tl.track_us[lo] - local)
+    following = tl.track_us[j + 1] if j + 1 < hi else period
+    value, slope = tl.track_value[j], 0.0
+    if tl.track_linear[track] and j + 1 < hi:
+        slope = (tl.track_value[j + 1] - value) / ((following - tl.track_us[j]) * 1e-6)
+        value += slope * ((local - tl.track_us[j]) * 1e-6)
+    return value, slope, t_us + (following - local)
+
+
+@njit(error_model="numpy", forceinline=True)
+def inputs_at(tl, m, g, t_us, out):
+    """Fill `out` with load, its slope, speed, its slope, ambient, its slope; return when a recording goes on."""
+    until = np.int64(NEVER_US)
+    for k in range(3):
+        value, slope = tl.inputs[g, k], 0.0
+        track = tl.tracks[g, k]
+        if track >= 0:
+            value, slope, following = track_at(tl, track, t_us - tl.track_start_us[g, k])
+            until = min(until, following + tl.track_start_us[g, k])
+            if tl.track_rpm[track]:
+                value /= tl.machines[m].rated_speed_rpm
+                slope /= tl.machines[m].rated_speed_rpm
+        out[2 * k], out[2 * k + 1] = value, slope
+    out[0] *= tl.inputs[g, 3]
+    out[1] *= tl.inputs[g, 3]
+    out[4] += tl.inputs[g, 4]
+    return until

@@ -1,0 +1,202 @@
+"""From the plant's tables to a plan: everything that a run is asked to do, embedded and sorted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from twin.catalog.checks import check_name, refusal
+from twin.catalog.loader import load_catalog
+from twin.catalog.models import Channel, MachineType, Profile, Scenario, read_profile_csv
+from twin.errors import BadRequest, shown
+from twin.plan import Activation, Injection, Plan, PlannedMachine, PlannedTask
+from twin.plant_base import Machines, Row, Rows, number_of, overlap, some_machines
+from twin.plant_failures import definition as failure_mode
+from twin.plant_maintenance import OPEN
+from twin.times import format_time, parse_duration, parse_time
+
+if TYPE_CHECKING:
+    from twin.store import Transaction
+
+MAX_ROWS = 20_000_000_000
+BYTES_PER_ROW = 16
+PROFILE_PRIORITY = 100
+FINEST_US = 1_000
+
+
+class Span:
+    """The checked times of a run.
+
+    Attributes
+    ----------
+    start_us, end_us, interval_us : int
+        Microseconds (the first two since 1970 UTC).
+    """
+
+    def __init__(self, start: Any, end: Any, interval: Any) -> None:
+        self.start_us, self.end_us = parse_time(start, "start"), parse_time(end, "end")
+        if self.end_us <= self.start_us:
+            raise BadRequest(
+                f"end must be later than start, got {format_time(self.start_us)} until {format_time(self.end_us)}"
+            )
+        self.interval_us = parse_duration(interval, "interval")
+        if self.interval_us < FINEST_US:
+            raise BadRequest(f"interval must be 1 ms or longer, got {shown(interval)}")
+        if self.interval_us > self.end_us - self.start_us:
+            raise BadRequest(f"interval {shown(interval)} is longer than the span from start to end")
+
+    def overlaps(self, row: Row) -> bool:
+        """Return whether an activation or injection touches the run."""
+        return overlap((self.start_us, self.end_us), (row["start_at"], row["end_at"]))
+
+
+def compile_tables(tx: Transaction, span: Span, seed: Any, machines: Machines, profiles: Sequence[Profile]) -> Plan:
+    """Return the plan that the tables describe (see `twin.plant.Plant.plan`)."""
+    number = None if isinstance(seed, str) else number_of(seed)
+    if number is None or not 0 <= number < 2**63:
+        raise BadRequest(f"seed must be an integer from 0 to 2**63 - 1, got {shown(seed)}")
+    fleet = some_machines(tx, machines)
+    ids = {row["machine_id"] for row in fleet}
+    scenarios, activations = _activations(tx, span, ids)
+    _add_profiles(scenarios, activations, profiles, span, ids)
+    modes = {row["failure_mode_id"]: row for row in tx.rows("failure_modes")}
+    injections = _injections(tx, span, ids, modes)
+    used_modes = {i.failure_mode for i in injections}
+    fields = {
+        "machines": tuple(PlannedMachine(**{key: row[key] for key in PlannedMachine.model_fields}) for row in fleet),
+        "start_us": span.start_us,
+        "end_us": span.end_us,
+        "interval_us": span.interval_us,
+        "seed": number,
+        "machine_types": _types(tx, {row["machine_type"] for row in fleet}),
+        "channels": _channels(tx),
+        "scenarios": {name: scenarios[name] for name in sorted(scenarios)},
+        "failure_modes": {row["name"]: failure_mode(row) for row in modes.values() if row["name"] in used_modes},
+        "activations": tuple(sorted(activations, key=_activation_order)),
+        "injections": injections,
+        "tasks": _tasks(tx, span, ids),
+    }
+    try:
+        return Plan(**fields)
+    except ValidationError as error:
+        raise refusal(error, Plan, "plan") from None
+
+
+def read_profiles(sources: Any, interpolation: str, at_end: str) -> tuple[Profile, ...]:
+    """Return recorded profiles given as values or paths; no input may be driven by two of them."""
+    if isinstance(sources, (str, Path, Profile)):
+        sources = (sources,)
+    profiles = []
+    drives: dict[str, str] = {}
+    for source in sources:
+        if not isinstance(source, (str, Path, Profile)):
+            raise BadRequest(f"a profile must be the path of a CSV file or a Profile, got {shown(source)}")
+        profile = source if isinstance(source, Profile) else read_profile_csv(source, interpolation, at_end)
+        label = shown(profile.name if isinstance(source, Profile) else str(source), 200)
+        for column in profile.columns:
+            if column in drives:
+                raise BadRequest(f"profiles {drives[column]} and {label} both have {column}; leave one out")
+            drives[column] = label
+        profiles.append(profile)
+    return tuple(profiles)
+
+
+def refuse_absurd_size(plan: Plan, directory: Path) -> None:
+    """Refuse a run that could never be stored, before anything is written."""
+    what = f"{len(plan.machines)} machines x {plan.ticks:,} readings = {plan.rows:,} rows"
+    if plan.rows > MAX_ROWS:
+        raise BadRequest(
+            f"{what} are more than {MAX_ROWS:,}: choose a longer interval, a shorter span or fewer machines"
+        )
+    needed, free = plan.rows * BYTES_PER_ROW, shutil.disk_usage(directory).free
+    if needed > free:
+        raise BadRequest(
+            f"{what} need about {needed / 1e9:,.1f} GB, but {directory} has {free / 1e9:,.1f} GB free: "
+            "choose a longer interval, a shorter span or fewer machines"
+        )
+
+
+def _types(tx: Transaction, used: set[str]) -> dict[str, MachineType]:
+    rows = (row for row in tx.rows("machine_types") if row["name"] in used)
+    return {row["name"]: MachineType.model_validate(row["definition"]) for row in rows}
+
+
+def _channels(tx: Transaction) -> dict[str, Channel]:
+    rows = {row["name"]: row for row in tx.rows("channels")}
+    return {name: Channel.model_validate(rows[name]) for name in load_catalog().channels}
+
+
+def _activations(tx: Transaction, span: Span, ids: set[int]) -> tuple[dict[str, Scenario], list[Activation]]:
+    known = {row["scenario_id"]: row for row in tx.rows("scenarios")}
+    rows = [row for row in tx.rows("scenario_activations") if row["machine_id"] in ids and span.overlaps(row)]
+    used = {row["scenario_id"]: tx.read_scenario(known[row["scenario_id"]]) for row in rows}
+    activations = [
+        Activation(
+            scenario=used[row["scenario_id"]].name,
+            machine_id=row["machine_id"],
+            start_us=row["start_at"],
+            end_us=row["end_at"],
+        )
+        for row in rows
+    ]
+    return {scenario.name: scenario for scenario in used.values()}, activations
+
+
+def _add_profiles(
+    scenarios: dict[str, Scenario],
+    activations: list[Activation],
+    profiles: Sequence[Profile],
+    span: Span,
+    ids: set[int],
+) -> None:
+    """Let every machine of the run follow the profiles from the run's start."""
+    for profile in profiles:
+        name = check_name(f"profile:{profile.name or profile.sha256[:12]}"[:80].strip(), "scenario name")
+        if name in scenarios:
+            raise BadRequest(f"there is a scenario {name!r} in the run already; rename the profile")
+        scenarios[name] = Scenario(name=name, priority=PROFILE_PRIORITY, profile=profile)
+        activations += [Activation(scenario=name, machine_id=number, start_us=span.start_us) for number in sorted(ids)]
+
+
+def _injections(tx: Transaction, span: Span, ids: set[int], modes: dict[int, Row]) -> tuple[Injection, ...]:
+    rows: Rows = [row for row in tx.rows("failure_injections") if row["machine_id"] in ids and span.overlaps(row)]
+    keys = [
+        (row["machine_id"], modes[row["failure_mode_id"]]["name"], row["start_at"], row["end_at"], row["level"])
+        for row in rows
+    ]
+    # numbered by what they are, not by when they were asked for: equal plants give equal plans
+    ordered = sorted(keys, key=lambda k: (k[0], k[1], k[2], k[3] is None, k[3] or 0, k[4]))
+    return tuple(
+        Injection(injection_id=number, machine_id=m, failure_mode=mode, start_us=start, end_us=end, level=level)
+        for number, (m, mode, start, end, level) in enumerate(ordered, start=1)
+    )
+
+
+def _tasks(tx: Transaction, span: Span, ids: set[int]) -> tuple[PlannedTask, ...]:
+    rows = tx.rows(
+        "maintenance_tasks", {"status": OPEN, "scheduled_at >=": span.start_us, "scheduled_at <": span.end_us}
+    )
+    return tuple(
+        PlannedTask(
+            task_id=row["task_id"],
+            machine_id=row["machine_id"],
+            task_type=row["task_type"],
+            action=row["action"],
+            scheduled_us=row["scheduled_at"],
+            duration_us=round(row["duration_min"] * 60e6),
+            priority=row["priority"],
+            status=row["status"],
+            technician_id=row["technician_id"],
+            cost=row["cost"],
+        )
+        for row in sorted(rows, key=lambda r: (r["machine_id"], r["scheduled_at"], r["task_id"]))
+        if row["machine_id"] in ids
+    )
+
+
+def _activation_order(activation: Activation) -> tuple[int, int, str]:
+    return activation.machine_id, activation.start_us, activation.scenario

@@ -1,0 +1,436 @@
+"""Runs: created with their plan, filled chunk by chunk, read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from twin.catalog.parameters import CHANNELS
+from twin.errors import BadRequest, PlantBusy, StoreFault, shown, unknown
+from twin.store.catalog_tables import Transaction, now_us
+from twin.store.schema import RUN_TABLES
+from twin.store.sessions import Sessions
+from twin.store.writer import RunWriter, add_chunk
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_READABLE = ("machine_id", "ts", *CHANNELS)
+_SAME_START_S = 2.0  # what the operating system's clock may move the start of a process by
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as the table `runs` states it.
+
+    Attributes
+    ----------
+    run_id : int
+        Its number.
+    name, plan, plan_sha256 : str
+        What people call it; the plan as canonical JSON; the plan's content hash.
+    seed : int
+        Seed of all noise.
+    start_us, end_us, interval_us : int
+        Span (end not included), microseconds since 1970 UTC, and time between ticks.
+    machines, ticks, committed_ticks, rows, committed_rows : int
+        Number of machines; ticks of each machine and rows in all: when complete, and stored.
+    status : str
+        ``running``, ``interrupted``, ``failed`` or ``complete``.
+    digest : str or None
+        Content hash of the telemetry, once complete.
+    wall_s : float or None
+        Time that the simulation took, s.
+    versions : dict of str to str
+        Software that made the run.
+    writer_pid, writer_started, writer_host
+        The process that writes it: number, start in seconds since 1970, host.
+    created_us, finished_us : int or None
+        Microseconds since 1970 UTC.
+    error : str or None
+        Why it failed or was interrupted.
+    """
+
+    run_id: int
+    name: str
+    plan: str
+    plan_sha256: str
+    seed: int
+    start_us: int
+    end_us: int
+    interval_us: int
+    machines: int
+    ticks: int
+    committed_ticks: int
+    rows: int
+    committed_rows: int
+    status: str
+    digest: str | None
+    wall_s: float | None
+    versions: dict[str, str]
+    writer_pid: int | None
+    writer_started: float | None
+    writer_host: str | None
+    created_us: int
+    finished_us: int | None
+    error: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is stored."""
+        return self.status == "complete"
+
+
+_SELECT = (
+    "SELECT run_id, name, CAST(plan AS VARCHAR), plan_sha256, seed, epoch_us(start_at), epoch_us(end_at), interval_us,"
+    " machines, ticks, committed_ticks, rows, committed_rows, CAST(status AS VARCHAR), digest, wall_s, versions,"
+    " writer_pid, writer_started, writer_host, epoch_us(created_at), epoch_us(finished_at), error FROM runs"
+)
+
+
+def _row(values: Sequence[Any]) -> RunRow:
+    fields = list(values)
+    fields[16] = json.loads(fields[16])
+    return RunRow(*fields)
+
+
+class Runs(Sessions):
+    """The part of the store that holds runs."""
+
+    def create_run(
+        self,
+        plan_json: str,
+        plan_sha256: str,
+        seed: int,
+        start_us: int,
+        end_us: int,
+        interval_us: int,
+        machines: int,
+        ticks: int,
+        versions: Mapping[str, str] | None = None,
+        truth: Mapping[str, Sequence[Any]] | pa.Table | None = None,
+        name: str = "",
+    ) -> int:
+        """Enter a run, with no telemetry yet, and return its number; this process is its writer.
+
+        Parameters
+        ----------
+        plan_json, plan_sha256 : str
+            The plan, kept letter for letter, and its content hash.
+        seed : int
+            Seed of all noise.
+        start_us, end_us, interval_us : int
+            Span (end not included) and time between ticks, microseconds.
+        machines, ticks : int
+            Number of machines, and of ticks of each.
+        versions : mapping, optional
+            Software that makes the run.
+        truth : mapping of columns, optional
+            Columns of `ground_truth` but for the run: machine_id, ts (microseconds),
+            operating_state, damage (a dict for each row), health, rul_h.
+        name : str
+            What people call the run.
+        """
+        with self.writing() as tx:
+            run_id = tx.insert(
+                "runs",
+                {
+                    "name": name,
+                    "plan": plan_json,
+                    "plan_sha256": plan_sha256,
+                    "seed": seed,
+                    "start_at": start_us,
+                    "end_at": end_us,
+                    "interval_us": interval_us,
+                    "machines": machines,
+                    "ticks": ticks,
+                    "rows": machines * ticks,
+                    "status": "running",
+                    "versions": dict(versions or {}),
+                    "created_at": now_us(),
+                    **_this_process(),
+                },
+            )
+            if truth is not None:
+                _add_truth(tx, run_id, truth)
+        return int(run_id)
+
+    def find_run(self, plan_sha256: str) -> RunRow | None:
+        """Return the newest run of a plan, or None."""
+        with self.reading() as tx:
+            found = tx.execute(f"{_SELECT} WHERE plan_sha256 = ? ORDER BY run_id DESC LIMIT 1", [plan_sha256])
+        return _row(found[0]) if found else None
+
+    def get_run(self, run_id: int | Literal["latest"]) -> RunRow:
+        """Return a run by its number, or the newest."""
+        with self.reading() as tx:
+            return _get(tx, run_id)
+
+    def list_runs(self) -> pd.DataFrame:
+        """Return all runs but for their plans, oldest first."""
+        with self.reading() as tx:
+            hidden = {"plan", "versions", "writer_pid", "writer_started", "writer_host"}
+            return tx.frame("runs", columns=[c for c in tx.columns("runs") if c not in hidden])
+
+    def claim_run(self, run_id: int) -> RunRow:
+        """Make this process the writer of an unfinished run, and return the run.
+
+        Raises
+        ------
+        PlantBusy
+            Another living process of this host writes the run.
+        BadRequest
+            The run is complete.
+        """
+        with self.writing() as tx:
+            run = _get(tx, run_id)
+            if run.complete:
+                raise BadRequest(f"run {run_id} is complete; nothing is left to write")
+            if run.status == "running" and (other := _other_writer(run)):
+                raise PlantBusy(f"run {run_id} is being written by {other}; wait for it, or end that process")
+            tx.update("runs", run.run_id, {"status": "running", "error": None, "finished_at": None, **_this_process()})
+            return _get(tx, run_id)
+
+    def load_state(self, run_id: int) -> tuple[int, bytes, str] | None:
+        """Return (ticks, state, digest) of where a run stands, or None before its first chunk."""
+        with self.reading() as tx:
+            found = tx.execute("SELECT tick, state, digest FROM run_states WHERE run_id = ?", [run_id])
+        return (int(found[0][0]), bytes(found[0][1]), str(found[0][2])) if found else None
+
+    def run_writer(self, run_id: int, release_s: float = 0.8) -> RunWriter:
+        """Return a session that appends chunks and lets other processes in every `release_s` seconds."""
+        self._need_writable()
+        return RunWriter(self.gate, run_id, release_s)
+
+    def append_chunk(
+        self,
+        run_id: int,
+        from_tick: int,
+        to_tick: int,
+        columns: Mapping[str, np.ndarray],
+        nulls: Sequence[bool],
+        state: bytes,
+        digest: str,
+    ) -> int:
+        """Append one chunk, as `RunWriter.append` does, and close the file; return the rows stored so far."""
+        with self.writing() as tx:
+            return add_chunk(tx, run_id, from_tick, to_tick, columns, nulls, state, digest)
+
+    def finish_run(self, run_id: int, digest: str, wall_s: float) -> None:
+        """Mark a run as complete.
+
+        Parameters
+        ----------
+        run_id : int
+            The run; all its ticks must be stored.
+        digest : str
+            Content hash of its telemetry.
+        wall_s : float
+            Time that it took, s.
+        """
+        with self.writing() as tx:
+            run = _get(tx, run_id)
+            if (run.committed_ticks, run.committed_rows) != (run.ticks, run.rows):
+                raise StoreFault(f"run {run_id} has {run.committed_rows} of {run.rows} rows; it cannot be complete")
+            tx.update(
+                "runs",
+                run.run_id,
+                {"status": "complete", "digest": digest, "wall_s": float(wall_s), **_ended()},
+            )
+            # a complete run never goes on
+            tx.execute("DELETE FROM run_states WHERE run_id = ?", [run_id])
+
+    def mark_run(self, run_id: int, status: str, error: str | None = None) -> None:
+        """State that a run is ``interrupted`` or ``failed``, and why; not where another process goes on with it."""
+        if status not in ("interrupted", "failed"):
+            raise unknown("status of a stopped run", status, ("interrupted", "failed"))
+        with self.writing() as tx:
+            run = _get(tx, run_id)
+            if not (run.complete or _other_writer(run)):
+                tx.update("runs", run.run_id, {"status": status, "error": error, **_ended()})
+
+    def delete_run(self, run_id: int) -> None:
+        """Remove a run with all its rows, unless another living process writes it."""
+        with self.writing() as tx:
+            run = _get(tx, run_id)
+            if run.status == "running" and (other := _other_writer(run)):
+                raise PlantBusy(f"run {run_id} is being written by {other}; wait for it, or end that process")
+            tx.delete("runs", run.run_id)
+
+    def run_arrow(
+        self,
+        run_id: int,
+        machines: Sequence[int] | None = None,
+        columns: Sequence[str] | None = None,
+        start_us: int | None = None,
+        end_us: int | None = None,
+    ) -> pa.Table:
+        """Return telemetry of a run, ordered by machine and time.
+
+        Parameters
+        ----------
+        run_id : int
+            The run.
+        machines : sequence of int, optional
+            Numbers of machines; all when not given.
+        columns : sequence of str, optional
+            ``machine_id``, ``ts`` and channels; all when not given.
+        start_us, end_us : int, optional
+            Span (end not included), microseconds since 1970 UTC.
+        """
+        sql, bound = _rows_query(run_id, machines, columns, start_us, end_us)
+        with self.reading() as tx:
+            _get(tx, run_id)
+            return tx.query_arrow(sql, bound)
+
+    def run_frame(
+        self,
+        run_id: int,
+        machines: Sequence[int] | None = None,
+        columns: Sequence[str] | None = None,
+        start_us: int | None = None,
+        end_us: int | None = None,
+    ) -> pd.DataFrame:
+        """Return telemetry of a run as a DataFrame; the parameters are those of `run_arrow`."""
+        sql, bound = _rows_query(run_id, machines, columns, start_us, end_us)
+        with self.reading() as tx:
+            _get(tx, run_id)
+            return tx.query(sql, bound)
+
+    def read_batches(self, run_id: int, rows: int = 2_000_000) -> Iterator[pa.Table]:
+        """Yield a run's telemetry in windows of time; the file is free between two of them.
+
+        Parameters
+        ----------
+        run_id : int
+            The run.
+        rows : int
+            About how many rows a batch has.
+        """
+        run = self.get_run(run_id)
+        step = max(1, rows // run.machines)
+        for tick in range(0, run.committed_ticks, step):
+            end = min(tick + step, run.committed_ticks)
+            window = (run.start_us + tick * run.interval_us, run.start_us + end * run.interval_us)
+            sql, bound = _rows_query(run.run_id, None, None, *window, ordered=False)
+            with self.reading() as tx:
+                batch = tx.query_arrow(sql, bound)
+            yield batch
+
+    def run_table(self, run_id: int, table: str) -> pd.DataFrame:
+        """Return what a run says in ``ground_truth``, ``failures``, ``alarms`` or ``maintenance_log``."""
+        if table not in RUN_TABLES:
+            raise unknown("table of a run", table, RUN_TABLES)
+        with self.reading() as tx:
+            run = _get(tx, run_id)
+            when = "start_at" if table == "maintenance_log" else "ts"
+            columns = [name for name in tx.columns(table) if name != "run_id"]
+            return tx.frame(table, {"run_id": run.run_id}, columns, order_by=["machine_id", when])
+
+    def _need_writable(self) -> None:
+        if self.read_only:
+            raise BadRequest(f"the plant {self.path} is open for reading only; open it without read_only to change it")
+
+
+def _get(tx: Transaction, run_id: int | str) -> RunRow:
+    if run_id == "latest":
+        found = tx.execute(f"{_SELECT} ORDER BY run_id DESC LIMIT 1")
+        if not found:
+            raise BadRequest("there is no run yet; make one with simulate")
+    else:
+        number = int(run_id) if isinstance(run_id, int | np.integer) or str(run_id).isdecimal() else -1
+        found = tx.execute(f"{_SELECT} WHERE run_id = ?", [number]) if 0 < number < 2**31 else []
+        if not found:
+            raise unknown("run", run_id, map(str, tx.names("runs", "run_id")))
+    return _row(found[0])
+
+
+def _rows_query(
+    run_id: int,
+    machines: Sequence[int] | None,
+    columns: Sequence[str] | None,
+    start_us: int | None,
+    end_us: int | None,
+    ordered: bool = True,
+) -> tuple[str, list[Any]]:
+    """Return the query for telemetry and the values bound in it."""
+    chosen = list(_READABLE if columns is None else columns)
+    for name in chosen:
+        if name not in _READABLE:
+            raise unknown("telemetry column", name, _READABLE)
+    if not chosen:
+        raise BadRequest(f"no columns asked for; choose among {', '.join(_READABLE)}")
+    clauses, bound = ["run_id = ?"], [int(run_id)]
+    if machines is not None:
+        ids = [int(m) for m in machines]
+        clauses.append(f"machine_id IN ({', '.join('?' * len(ids))})" if ids else "false")
+        bound += ids
+    if start_us is not None:
+        clauses.append("ts >= make_timestamp(?)")
+        bound.append(int(start_us))
+    if end_us is not None:
+        clauses.append("ts < make_timestamp(?)")
+        bound.append(int(end_us))
+    order = " ORDER BY machine_id, ts" if ordered else ""
+    return f"SELECT {', '.join(chosen)} FROM telemetry WHERE {' AND '.join(clauses)}{order}", bound
+
+
+def _this_process() -> dict[str, Any]:
+    import psutil
+
+    return {
+        "writer_pid": os.getpid(),
+        "writer_started": psutil.Process().create_time(),
+        "writer_host": socket.gethostname(),
+    }
+
+
+def _ended() -> dict[str, Any]:
+    return {"finished_at": now_us(), "writer_pid": None, "writer_started": None, "writer_host": None}
+
+
+def _other_writer(run: RunRow) -> str:
+    """Return the other living process that writes a run, in words, or an empty text.
+
+    A process of another host cannot be asked; the check of each chunk protects the run then.
+    """
+    import psutil
+
+    if run.writer_pid in (None, os.getpid()) or run.writer_host != socket.gethostname():
+        return ""
+    try:
+        process = psutil.Process(run.writer_pid)
+        same = abs(process.create_time() - (run.writer_started or 0.0)) < _SAME_START_S
+        if not same or process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        return f"process {run.writer_pid} ({shown(' '.join(process.cmdline()), 120)})"
+    except psutil.AccessDenied:
+        return f"process {run.writer_pid}"
+    except psutil.Error:
+        return ""
+
+
+def _add_truth(tx: Transaction, run_id: int, truth: Mapping[str, Sequence[Any]] | pa.Table) -> None:
+    """Store the hidden condition that a run's plan implies."""
+    import pyarrow as pa
+
+    columns = {name: truth[name] for name in ("machine_id", "ts", "operating_state", "damage", "health", "rul_h")}
+    if not isinstance(truth, pa.Table):
+        damage = [sorted(d.items()) if isinstance(d, Mapping) else d for d in columns["damage"]]
+        columns = {
+            "machine_id": pa.array(columns["machine_id"], pa.int16()),
+            "ts": pa.array(np.asarray(columns["ts"], dtype=np.int64)).cast(pa.timestamp("us")),
+            "operating_state": pa.array(columns["operating_state"], pa.string()),
+            "damage": pa.array(damage, pa.map_(pa.string(), pa.float32())),
+            "health": pa.array(columns["health"], pa.float32()),
+            "rul_h": pa.array(columns["rul_h"], pa.float64()),
+        }
+    with tx.arrow("truth_given", pa.table(columns)):
+        tx.execute("INSERT INTO ground_truth SELECT ?, * FROM truth_given", [run_id])

@@ -1,0 +1,95 @@
+"""What the tables are: their version, their keys, who refers to whom, and how to build them."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import duckdb
+
+SCHEMA_VERSION = 1
+"""Version of `schema.sql` and `views.sql`; a file of a newer one is refused."""
+
+KEYS: dict[str, str] = {
+    "plant_info": "key",
+    "channels": "name",
+    "machine_types": "name",
+    "machines": "machine_id",
+    "profiles": "profile_id",
+    "scenarios": "scenario_id",
+    "scenario_activations": "activation_id",
+    "failure_modes": "failure_mode_id",
+    "failure_injections": "injection_id",
+    "maintenance_actions": "name",
+    "technicians": "technician_id",
+    "maintenance_tasks": "task_id",
+    "runs": "run_id",
+    "run_states": "run_id",
+}
+"""Primary key of each table that has one."""
+
+NUMBERED: frozenset[str] = frozenset(
+    table
+    for table, key in KEYS.items()
+    if key.endswith("_id") and table not in {"profiles", "technicians", "run_states"}
+)
+"""Tables whose keys are numbers given out by the store, and never given out twice."""
+
+PARENTS: dict[tuple[str, str], str] = {
+    ("machines", "machine_type"): "machine_types",
+    ("profile_points", "profile_id"): "profiles",
+    ("scenarios", "profile_id"): "profiles",
+    ("scenario_activations", "scenario_id"): "scenarios",
+    ("scenario_activations", "machine_id"): "machines",
+    ("failure_injections", "failure_mode_id"): "failure_modes",
+    ("failure_injections", "machine_id"): "machines",
+    ("maintenance_tasks", "machine_id"): "machines",
+    ("maintenance_tasks", "action"): "maintenance_actions",
+    ("maintenance_tasks", "technician_id"): "technicians",
+    ("run_states", "run_id"): "runs",
+    ("telemetry", "run_id"): "runs",
+    ("ground_truth", "run_id"): "runs",
+    ("failures", "run_id"): "runs",
+    ("alarms", "run_id"): "runs",
+    ("maintenance_log", "run_id"): "runs",
+}
+"""References: the value of (table, column) is a key of the parent."""
+
+OWNED: dict[str, tuple[str, ...]] = {
+    "profiles": ("profile_points",),
+    "runs": ("run_states", "telemetry", "ground_truth", "failures", "alarms", "maintenance_log"),
+}
+"""Tables whose rows are parts of a parent's row and go with it."""
+
+RUN_TABLES: tuple[str, ...] = ("ground_truth", "failures", "alarms", "maintenance_log")
+"""Tables of a run beside its telemetry."""
+
+_RESTORERS = """
+SELECT a.name FROM maintenance_actions a JOIN failure_modes f
+ON list_contains(json_keys(a.definition, '$.restores'), f.name) WHERE f.failure_mode_id = ?
+"""
+
+REMOTE_USERS: dict[str, tuple[tuple[str, str], ...]] = {
+    # a stored run needs its machines' names and its profiles' data, which its plan refers to
+    "machines": (
+        ("runs", "SELECT run_id FROM runs WHERE list_contains(CAST(plan->'$.machines[*].machine_id' AS BIGINT[]), ?)"),
+    ),
+    "profiles": (("runs", "SELECT run_id FROM runs WHERE contains(CAST(plan AS VARCHAR), ?)"),),
+    "failure_modes": (("maintenance_actions", _RESTORERS),),
+}
+"""Users whose reference stands inside a JSON value: (user's table, query of its keys)."""
+
+
+def build(con: duckdb.DuckDBPyConnection) -> None:
+    """Create all types, tables, comments and views in an empty database."""
+    for name in ("schema.sql", "views.sql"):
+        con.execute(files("twin.store").joinpath(name).read_text(encoding="utf-8"))
+    con.execute("INSERT INTO plant_info VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+
+
+def found_version(con: duckdb.DuckDBPyConnection) -> int | None:
+    """Return the version of the schema in a database, or None where it is not a plant."""
+    try:
+        row = con.execute("SELECT CAST(value AS INTEGER) FROM plant_info WHERE key = 'schema_version'").fetchone()
+    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ConversionException):
+        return None
+    return int(row[0]) if row else None
