@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import ndtri
@@ -103,7 +104,9 @@ class Machine:
             if a.machine_id == self.id:
                 self.scenarios.append((a.start_us, end, scenario))
         self.faults = [
-            (i.start_us, math.inf if i.end_us is None else i.end_us, i) for i in plan.injections if i.machine_id == self.id
+            (i.start_us, math.inf if i.end_us is None else i.end_us, i)
+            for i in plan.injections
+            if i.machine_id == self.id
         ]
 
     def switches(self) -> list[int]:
@@ -233,9 +236,22 @@ class Naive:
         if self.plan.settled:
             state.load, state.speed = asked.load[0], asked.speed[0]
         state.housing_c = self.air_c(state, asked, 0.0)
+        state.drift = {name: self.drift_before(name) for name in CHANNELS}
         if self.plan.settled:
             state.housing_c += self.resistance(t) * self.heat(state.load, state.speed, t)
         return state
+
+    def drift_before(self, name: str) -> float:
+        """Return how far an instrument that drifts at the start has drifted since it began to."""
+        start, parameter = self.plan.start_us, f"{name}.drift_per_day"
+        edges = sorted(
+            {min(edge, start) for a, b, _ in (*self.m.scenarios, *self.m.faults) for edge in (a, b)} | {start}
+        )
+        drift = 0.0
+        for begin, end in pairwise(int(edge) for edge in edges):
+            rate, next_rate = self.m.parameter(parameter, begin), self.m.parameter(parameter, end)
+            drift = drift + rate * (end - begin) / 86400e6 if next_rate != 0.0 else 0.0
+        return drift
 
     def air_c(self, state: State, asked: Asked, seconds: float) -> float:
         """Return the temperature of the air: as asked, with the hall's weather unless it was recorded."""
@@ -273,7 +289,9 @@ class Naive:
         power = self.electric(load, speed, t_us)
         below = max(0.0, 1.0 - load / 0.4)
         cos_phi = c["power_factor"] * (1.0 - 0.45 * below**2)
-        floor_g = math.hypot(c["vibration_floor_g"] * p["vibration_floor"], c["load_vibration_g"] * p["looseness"] * load)
+        floor_g = math.hypot(
+            c["vibration_floor_g"] * p["vibration_floor"], c["load_vibration_g"] * p["looseness"] * load
+        )
         floor = floor_g * speed
         one = c["imbalance_g"] * p["imbalance"] * speed**2
         two = c["imbalance_g"] * p["misalignment"] * speed**2
@@ -330,7 +348,9 @@ class Naive:
         h = (until_us - s.t_us) * 1e-6
         middle = ((s.t_us + until_us) / 2 - s.knot_us) / MINUTE_US
         wandering = s.load_wander[0] + (s.load_wander[1] - s.load_wander[0]) * middle
-        load = max(0.0, lag_mean(s.load, asked.load, c["load_tau_s"], h) * (1 + c["load_sd"] * asked.variation * wandering))
+        load = max(
+            0.0, lag_mean(s.load, asked.load, c["load_tau_s"], h) * (1 + c["load_sd"] * asked.variation * wandering)
+        )
         speed = max(0.0, lag_mean(s.speed, asked.speed, c["speed_tau_s"], h))
         target = self.air_c(s, asked, h / 2) + self.resistance(s.t_us) * self.heat(load, speed, s.t_us)
         tau = c["housing_tau_s"] * self.m.parameter("thermal_resistance", s.t_us)
@@ -350,7 +370,10 @@ class Naive:
         """Move the state to the end of a cell, and the slow processes to the next minute if one begins."""
         s, c = self.state, self.c
         seconds = (end_us - s.t_us) * 1e-6
-        s.load, s.speed = lag(s.load, asked.load, c["load_tau_s"], seconds), lag(s.speed, asked.speed, c["speed_tau_s"], seconds)
+        s.load, s.speed = (
+            lag(s.load, asked.load, c["load_tau_s"], seconds),
+            lag(s.speed, asked.speed, c["speed_tau_s"], seconds),
+        )
         s.housing_c += slope * seconds
         s.t_us = end_us
         if end_us == s.knot_us + MINUTE_US:

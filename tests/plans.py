@@ -150,7 +150,9 @@ def busy(ids: Sequence[int] = (1, 2, 3, 4, 5), seconds: float = 4000.0, **choice
     for number in range(1, 6):
         for k in range(3):
             start = float(rng.uniform(-500.0, 3500.0))
-            acts.append(active(names[(5 * k + number) % len(names)], number, start, start + float(rng.uniform(60, 2000))))
+            acts.append(
+                active(names[(5 * k + number) % len(names)], number, start, start + float(rng.uniform(60, 2000)))
+            )
             start = float(rng.uniform(-500.0, 3500.0))
             end = start + float(rng.uniform(60.0, 2000.0))
             faults.append(injected(faulty[(3 * number + k) % len(faulty)], number, start, end, number=10 * number + k))

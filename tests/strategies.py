@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import plans
 from hypothesis import strategies as st
 
-import plans
 from twin.plan import Activation, Injection, Plan
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import plans
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import plans
 from twin.catalog.parameters import CHANNELS
 from twin.digest import as_text, join, row_digest
 from twin.simulation import Simulation

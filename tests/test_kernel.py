@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import naive
 import numpy as np
+import plans
 import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
-
-import naive
-import plans
 from strategies import random_plans
+
 from twin.catalog.loader import load_catalog
 from twin.catalog.parameters import CHANNELS, SEVERITIES
 from twin.plan import Plan
@@ -42,20 +42,36 @@ def test_a_busy_plan_agrees() -> None:
 
 @pytest.mark.parametrize("name", sorted(plans.scenarios()))
 def test_each_scenario_agrees(name: str) -> None:
-    assert_agrees(plans.make((1, 3), 700.0, 2_900_000, activations=[plans.active(name, m, 55.5, 600.0) for m in (1, 3)]))
+    assert_agrees(
+        plans.make((1, 3), 700.0, 2_900_000, activations=[plans.active(name, m, 55.5, 600.0) for m in (1, 3)])
+    )
 
 
 @pytest.mark.parametrize("name", sorted(plans.modes()))
 def test_each_failure_mode_agrees_at_every_severity(name: str) -> None:
     machines = (1, 2, 3, 4)
     faults = [
-        plans.injected(name, m, 33.3, 500.0, level=level) for m, level in zip(machines, SEVERITIES.values(), strict=True)
+        plans.injected(name, m, 33.3, 500.0, level=level)
+        for m, level in zip(machines, SEVERITIES.values(), strict=True)
     ]
     assert_agrees(plans.make(machines, 600.0, 7_100_000, injections=faults))
 
 
 def test_a_cold_start_agrees() -> None:
     assert_agrees(plans.make((1, 5), 1800.0, 9_100_000, settled=False))
+
+
+def test_instruments_that_drift_have_drifted_when_the_run_begins() -> None:
+    faults = [
+        plans.injected("sensor_drift", 1, -86_400.0, number=1),
+        plans.injected("poor_instruments", 2, -5000.0, 300.0, number=2),
+        plans.injected("poor_instruments", 2, -3000.0, 100.0, level=0.95, number=3),
+        plans.injected("sensor_drift", 3, -9000.0, -100.0, number=4),
+    ]
+    drifted = assert_agrees(plans.make((1, 2, 3), 600.0, 7_100_000, injections=faults))
+    well = plans.readings(plans.make((1, 2, 3), 600.0, 7_100_000))
+    assert (drifted[0, 0] - well[0, 0]).mean() == pytest.approx(6.0, abs=0.1)
+    assert np.array_equal(drifted[:, 2], well[:, 2])
 
 
 @settings(max_examples=25)
@@ -142,5 +158,8 @@ def test_readings_stay_within_range_and_resolution() -> None:
 
 
 def test_a_reading_beyond_the_range_stays_at_its_end() -> None:
-    low = {name: c.model_copy(update={"high": 40.0} if name == "temperature_c" else {}) for name, c in CATALOG.channels.items()}
+    low = {
+        name: c.model_copy(update={"high": 40.0} if name == "temperature_c" else {})
+        for name, c in CATALOG.channels.items()
+    }
     assert (plans.readings(plans.make((1,), 60.0, channels=low))[0] == 40.0).all()

@@ -11,12 +11,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import plans
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
-import plans
 from strategies import activations, injections, random_plans
+
 from twin.digest import as_text
 from twin.plan import Plan
 from twin.simulation import Simulation
@@ -43,14 +43,14 @@ def digest(plan: Plan) -> str:
 def test_numbers_depend_on_no_generator_and_on_no_earlier_simulation() -> None:
     plan, whole = busy()
     np.random.seed(1)  # noqa: NPY002
-    state = np.random.get_state()[1]  # noqa: NPY002
+    state = np.random.get_state(legacy=False)["state"]["key"]  # noqa: NPY002
     with Simulation(plans.make((9,), 50.0, seed=3)) as other, Simulation(plan) as simulation:
         first = simulation.advance(20).values.copy()
         other.advance(31)
         second = simulation.advance(20).values.copy()
     shape = (len(whole), len(plan.machines), 20)
     assert plans.same(np.concatenate([first.reshape(shape), second.reshape(shape)], axis=2), whole[:, :, :40])
-    assert np.array_equal(state, np.random.get_state()[1])  # type: ignore[arg-type] # noqa: NPY002
+    assert np.array_equal(state, np.random.get_state(legacy=False)["state"]["key"])  # noqa: NPY002
 
 
 def test_another_seed_is_other_weather() -> None:
@@ -177,7 +177,7 @@ def test_what_begins_later_or_elsewhere_changes_nothing(plan: Plan, data: st.Dat
     taken = {a.scenario for a in plan.activations if a.machine_id == machine_id}
     more = [a for a in more if a.scenario not in taken]
     assume(more or faults)
-    from_us = min(x.start_us for x in (*more, *faults))
+    from_us = min([a.start_us for a in more] + [i.start_us for i in faults])
     other = Plan.model_validate(
         {
             **dict(plan),
@@ -251,6 +251,19 @@ def replayed_elsewhere(text: str) -> str:
 def test_a_plan_replayed_in_another_process_has_the_same_digest() -> None:
     plan, _ = busy()
     assert replayed_elsewhere(plan.to_json()) == digest(plan)
+
+
+GOLDEN = {
+    "plain": "cc175a94d44417f55ef3d5412ff2d7d7",
+    "busy": "a000aeb989ce3a5b9e6acc8b733a3abd",
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_digests(name: str) -> None:
+    """What was simulated once is simulated for ever; a change here is a change of every user's runs."""
+    plan = Plan.from_json((HERE / "golden" / f"{name}.json").read_text())
+    assert digest(plan) == GOLDEN[name]
 
 
 @given(random_plans(ticks=20))

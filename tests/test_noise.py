@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,18 +43,18 @@ KNOWN_ANSWERS = {  # the known-answer file of Random123: zeros, ones, the digits
 
 
 @njit
-def _philox(counter, key):
+def _philox(counter: Any, key: Any) -> Any:
     u = np.uint32
     return noise.philox(u(counter[0]), u(counter[1]), u(counter[2]), u(counter[3]), u(key[0]), u(key[1]))
 
 
 @njit
-def _words(seed, machine, stream, index):
+def _words(seed: Any, machine: Any, stream: Any, index: Any) -> Any:
     return noise.words(seed, machine, stream, index)
 
 
 @njit
-def _series(seed, machine, stream, start, step, n):
+def _series(seed: Any, machine: Any, stream: Any, start: Any, step: Any, n: Any) -> Any:
     """Return n x 4 words at consecutive addresses."""
     out = np.empty((n, 4), np.uint32)
     for i in range(n):
@@ -62,7 +63,7 @@ def _series(seed, machine, stream, start, step, n):
 
 
 @njit
-def _normals(words):
+def _normals(words: Any) -> Any:
     out = np.empty(words.size, np.float32)
     for i in range(words.size):
         out[i] = noise.normal(words[i])
@@ -70,7 +71,7 @@ def _normals(words):
 
 
 @njit
-def _uniforms(words):
+def _uniforms(words: Any) -> Any:
     out = np.empty(words.size, np.float32)
     for i in range(words.size):
         out[i] = noise.uniform(words[i])

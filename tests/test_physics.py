@@ -59,7 +59,7 @@ def test_mean_of_a_lag_is_its_integral(start: float, target: float, slope: float
 
 
 @njit
-def _walks(decay, z, x):
+def _walks(decay: Any, z: Any, x: Any) -> Any:
     """Step n independent processes through rows of normal numbers."""
     for k in range(z.shape[0]):
         for i in range(x.size):

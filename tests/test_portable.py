@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,17 +15,17 @@ from twin import portable
 
 
 @njit
-def _exp(x):
+def _exp(x: Any) -> Any:
     return portable.exp(x)
 
 
 @njit
-def _log(x):
+def _log(x: Any) -> Any:
     return portable.log(x)
 
 
 @njit
-def _power(x, y):
+def _power(x: Any, y: Any) -> Any:
     return portable.power(x, y)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import plans
 import pytest
 
-import plans
 from twin.catalog.parameters import CHANNELS
 from twin.errors import BadRequest
 from twin.plan import Plan
@@ -87,7 +87,7 @@ def test_missing_readings_are_announced() -> None:
         assert not any(a.advance(60).missing)
         assert not any(b.advance(20).missing)
         after = b.advance(40)
-    assert after.missing == tuple(np.isnan(after.values).any(axis=1).tolist())
+    assert after.missing == tuple(bool(np.isnan(channel).any()) for channel in after.values)
     assert any(after.missing)
 
 

@@ -6,12 +6,12 @@ import random
 from typing import Any
 
 import numpy as np
+import plans
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import plans
 from strategies import random_plans
+
 from twin.catalog.loader import load_catalog
 from twin.catalog.models import Profile, Scenario, scenario_from_inputs
 from twin.inputs import inputs_at, parameters_at
@@ -50,7 +50,7 @@ def parameters(plan: Plan, seconds: float) -> tuple[np.ndarray, np.ndarray]:
     return p[:N_PHYSICS], p[N_PHYSICS:].reshape(N_CHANNELS, N_KINDS)
 
 
-def scenario(name: str, priority: int = 10, profile: Profile | None = None, **values: float) -> Scenario:
+def scenario(name: str, priority: int = 10, profile: Profile | None = None, **values: Any) -> Scenario:
     return scenario_from_inputs(name, priority=priority, profile=profile, **values)
 
 
@@ -113,7 +113,10 @@ def recorded(**form: Any) -> Profile:
 
 @pytest.mark.parametrize(
     ("interpolation", "expected"),
-    [("hold", {0: 0.2, 5: 0.2, 10: 0.8, 29: 0.8, 30: 0.4, 59: 0.4}), ("linear", {0: 0.2, 5: 0.5, 10: 0.8, 20: 0.6, 59: 0.4})],
+    [
+        ("hold", {0: 0.2, 5: 0.2, 10: 0.8, 29: 0.8, 30: 0.4, 59: 0.4}),
+        ("linear", {0: 0.2, 5: 0.5, 10: 0.8, 20: 0.6, 59: 0.4}),
+    ],
 )
 def test_recordings_hold_or_run_straight_between_points(interpolation: str, expected: dict[int, float]) -> None:
     plan = plan_of((scenario("p", profile=recorded(interpolation=interpolation)), 100.0, None))
@@ -124,7 +127,9 @@ def test_recordings_hold_or_run_straight_between_points(interpolation: str, expe
 
 
 def test_a_recording_that_ends_leaves_the_input_to_others() -> None:
-    plan = plan_of((scenario("p", profile=recorded(at_end="end")), 100.0, None), (scenario("base", 0, load=0.33), 0.0, None))
+    plan = plan_of(
+        (scenario("p", profile=recorded(at_end="end")), 100.0, None), (scenario("base", 0, load=0.33), 0.0, None)
+    )
     assert [inputs(plan, s)["load"] for s in (100.0, 159.0, 160.0, 500.0)] == [0.2, 0.4, 0.33, 0.33]
 
 
@@ -147,7 +152,9 @@ def test_among_equals_a_recording_goes_before_a_constant() -> None:
 
 
 def test_recordings_are_scaled_too_and_their_slopes() -> None:
-    plan = plan_of((scenario("p", profile=recorded(interpolation="linear")), 0, None), (scenario("f", load_factor=0.5), 0, None))
+    plan = plan_of(
+        (scenario("p", profile=recorded(interpolation="linear")), 0, None), (scenario("f", load_factor=0.5), 0, None)
+    )
     asked = inputs(plan, 5.0)
     assert asked["load"] == pytest.approx(0.25)
     assert asked["load_slope"] == pytest.approx(0.03)
@@ -157,7 +164,9 @@ def test_recordings_of_different_inputs_combine() -> None:
     ambient = Profile(name="a", t_s=(0.0, 50.0), ambient_c=(5.0, 35.0), interpolation="linear")
     rpm = Profile(name="r", t_s=(0.0, 50.0), speed_rpm=(600.0, 1800.0))
     plan = plan_of(
-        (scenario("a", profile=ambient), 0, None), (scenario("r", profile=rpm), 0, None), (scenario("p", profile=recorded()), 0, None)
+        (scenario("a", profile=ambient), 0, None),
+        (scenario("r", profile=rpm), 0, None),
+        (scenario("p", profile=recorded()), 0, None),
     )
     asked = inputs(plan, 25.0)
     assert (asked["load"], asked["ambient_c"]) == (0.8, 20.0)
@@ -177,7 +186,14 @@ def test_damages_of_one_mode_do_not_add_but_modes_combine() -> None:
     mode, oil = plans.modes()["bearing_degradation"], plans.modes()["lubrication_loss"]
     friction = {e.parameter: e for e in mode.effects}["friction"]
     dry = {e.parameter: e for e in oil.effects}["friction"]
-    expected = [friction.at(0.25), friction.at(0.75), friction.at(0.75) * dry.at(0.5), friction.at(0.75), friction.at(0.25), 1.0]
+    expected = [
+        friction.at(0.25),
+        friction.at(0.75),
+        friction.at(0.75) * dry.at(0.5),
+        friction.at(0.75),
+        friction.at(0.25),
+        1.0,
+    ]
     assert [parameters(plan, s)[0][0] for s in (10, 50, 65, 70, 80, 100)] == pytest.approx(expected)
 
 

@@ -89,7 +89,7 @@ def start(tl, m, t_us, settled, state):
     state.vibration_wander[1] = physics.ou_step(state.vibration_wander[0], machine.vibration_decay, noise.normal(f))
     state.hall = noise.normal(h)
     for c in range(N_CHANNELS):
-        state.drift[c] = 0.0
+        state.drift[c] = tl.drift_before[m, c]
         state.latched[c] = np.nan
     p = np.empty(N_PHYSICS + N_CHANNELS * N_KINDS)
     u = np.empty(6)

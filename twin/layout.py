@@ -105,6 +105,7 @@ class Timeline(NamedTuple):
     machines: NDArray[np.void]  # MACHINE rows
     channels: NDArray[np.float32]  # per channel: counts per unit, low, high, noise sd, relative noise sd
     first: NDArray[np.int64]  # machine i has segments first[i] to first[i + 1]
+    drift_before: NDArray[np.float64]  # per machine and channel: what an instrument drifted before the run
     start_us: NDArray[np.int64]  # per segment
     inputs: NDArray[np.float64]  # per segment: load, speed, ambient_c, load scale, ambient offset, load variation
     tracks: NDArray[np.int64]  # per segment and input (load, speed, ambient): track or -1

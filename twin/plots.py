@@ -7,6 +7,7 @@ spike of a single reading stays visible.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -263,11 +264,50 @@ def effect_sizes(normal: pd.DataFrame, other: pd.DataFrame, channels: Sequence[s
 
 
 def use_in_notebook() -> None:
-    """Load Bokeh into the notebook from this installation, so that its plots need no network."""
+    """Let ``bokeh.io.show`` draw into the notebook, from this installation and without a network.
+
+    Unlike Bokeh's own output, a figure also appears when a saved notebook is opened in JupyterLab.
+    """
     from bokeh.io import output_notebook
+    from bokeh.io.notebook import install_notebook_hook, load_notebook, show_app
     from bokeh.resources import Resources
 
-    output_notebook(resources=Resources(mode="inline", components=["bokeh"]), hide_banner=True)
+    hook: Any = "pdm-twin"
+    shown_by: Any = _show
+    install_notebook_hook(hook, load_notebook, shown_by, show_app, overwrite=True)
+    resources = Resources(mode="inline", components=["bokeh"])
+    output_notebook(resources=resources, hide_banner=True, notebook_type=hook)
+
+
+_EMBED = """(function () {
+  const script = document.currentScript;
+  const here = typeof element === "undefined" ? script.parentElement : element[0] || element;
+  const place = here.appendChild(document.createElement("div"));
+  const item = %s;
+  let patience = 300;
+  (function draw() {
+    if (!place.isConnected) setTimeout(draw, 100); // JupyterLab puts it into the page later
+    else if (window.Bokeh && window.Bokeh.embed) window.Bokeh.embed.embed_item(item, place);
+    else if (patience--) setTimeout(draw, 100);
+    else place.textContent = "BokehJS is not loaded: run the cell with plots.use_in_notebook()";
+  })();
+})();"""
+"""Draws into the output's own element. Bokeh's script looks for one by its id, in a page of which
+JupyterLab has not yet made it a part when it opens a saved notebook."""
+
+
+def _show(model: Any, state: Any, notebook_handle: Any = None) -> Any:
+    """Publish a figure as a script, and as a hint where scripts are not run."""
+    from bokeh.embed import json_item
+    from bokeh.io.notebook import show_doc
+    from IPython.display import publish_display_data
+
+    if notebook_handle:
+        return show_doc(model, state, notebook_handle)
+    item = json.dumps(json_item(model)).replace("</", "<\\/")
+    hint = "A figure: run this cell, or trust the notebook, to see it"
+    publish_display_data({"application/javascript": _EMBED % item, "text/plain": hint})
+    return None
 
 
 def _check(frame: pd.DataFrame, channels: Sequence[str], what: str) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import platform
 import queue
+import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from twin import __version__
 from twin.cache import is_warm, source_hash
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 1_500_000
 CHUNK_TICKS = 122_880  # one row group of DuckDB for each machine
 BUFFERS = 3
+INGEST_BOUND_US = 15_000_000
+"""Below this interval a chunk takes longer to store than to generate on one processor."""
 
 
 def chunk_ticks(plan: Plan) -> int:
@@ -223,7 +226,7 @@ def simulate(
     progress : bool
         Show a bar with rate and time left.
     threads : int, optional
-        Threads of the kernel; does not change a row.
+        Threads of the kernel; by default what is fastest. Does not change a row.
     name : str
         What to call the run.
 
@@ -236,18 +239,41 @@ def simulate(
     StoreFault
         If the disk or the database refuses.
     """
-    made_by = versions()
-    found = None if new else store.find_run(plan.sha256)
-    if found is not None and found.versions.get("kernel") != made_by["kernel"]:
-        found = None  # rows of another kernel are another run
-    if found is not None and found.complete:
-        return Run(store, found.run_id, reused=True)
+    if not new and (complete := _same(store, plan)) is not None and complete.complete:
+        return Run(store, complete.run_id, reused=True)
     began = time.perf_counter()
     if progress and not is_warm():
         print("compiling the kernel for this machine: once, about half a minute", file=sys.stderr)
-    simulation = Simulation(plan, threads)
+    simulation = Simulation(plan, threads or _kernel_threads(plan))
+    run_id, found = _claim(store, plan, new, name)
     total = 0
-    if found is None:
+    if found and (saved := store.load_state(run_id)) is not None:
+        simulation.restore(saved[1])
+        total = int(saved[2], 16)
+    with simulation, _marked(store, run_id), _CtrlC() as ctrl_c:
+        total = _write(store, run_id, simulation, total, progress, ctrl_c)
+        store.finish_run(run_id, as_text(total), time.perf_counter() - began)
+    ctrl_c.check()  # pressed too late to stop this run, but perhaps in time for what was to follow it
+    return Run(store, run_id, resumed=found)
+
+
+def _kernel_threads(plan: Plan) -> int | None:
+    """Return how many threads generate: one where the database is the slower part and wants the processors."""
+    return 1 if plan.interval_us < INGEST_BOUND_US else None
+
+
+def _same(store: Store, plan: Plan) -> RunRow | None:
+    """Return the newest run of a plan that was made by this kernel: rows of another are another run."""
+    found = store.find_run(plan.sha256)
+    return found if found is not None and found.versions.get("kernel") == source_hash() else None
+
+
+def _claim(store: Store, plan: Plan, new: bool, name: str) -> tuple[int, bool]:
+    """Return the run to write, and whether it was begun before; one transaction, so that no two begin it."""
+    with store.writing():
+        found = None if new else _same(store, plan)
+        if found is not None and not found.complete:
+            return store.claim_run(found.run_id).run_id, True
         run_id = store.create_run(
             plan.to_json(),
             plan.sha256,
@@ -257,19 +283,11 @@ def simulate(
             plan.interval_us,
             len(plan.machines),
             plan.ticks,
-            made_by,
+            versions(),
             ground_truth(plan),
             name,
         )
-    else:
-        run_id = store.claim_run(found.run_id).run_id
-        if (saved := store.load_state(run_id)) is not None:
-            simulation.restore(saved[1])
-            total = int(saved[2], 16)
-    with simulation, _marked(store, run_id):
-        total = _write(store, run_id, simulation, total, progress)
-        store.finish_run(run_id, as_text(total), time.perf_counter() - began)
-    return Run(store, run_id, resumed=found is not None)
+    return run_id, False
 
 
 def versions() -> dict[str, str]:
@@ -300,10 +318,45 @@ def _marked(store: Store, run_id: int) -> Iterator[None]:
         raise
 
 
-def _write(store: Store, run_id: int, simulation: Simulation, total: int, progress: bool) -> int:
+class _CtrlC:
+    """Ctrl-C while a run is written: taken between two chunks, where nothing is half done.
+
+    In the middle of a statement DuckDB would make an error of its own of it, and in the middle of a
+    queue's bookkeeping it could leave a lock behind. The second Ctrl-C does not wait.
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+        self.wake: Callable[[], object] = bool
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        before = signal.getsignal(signal.SIGINT)
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _press(self, *_: object) -> None:
+        if self.pressed:
+            raise KeyboardInterrupt
+        self.pressed = True
+        self.wake()
+
+    def check(self) -> None:
+        """Raise if Ctrl-C was pressed."""
+        if self.pressed:
+            raise KeyboardInterrupt
+
+
+def _write(store: Store, run_id: int, simulation: Simulation, total: int, progress: bool, ctrl_c: _CtrlC) -> int:
     """Write what is left of a simulation, and return the digest of the whole run."""
     plan, stop = simulation.plan, threading.Event()
-    made: queue.Queue[_Made | BaseException | None] = queue.Queue()
+    made: queue.SimpleQueue[_Made | BaseException | None] = queue.SimpleQueue()  # may be filled by a signal's handler
+    ctrl_c.wake = lambda: made.put(KeyboardInterrupt())
     free: queue.Queue[Buffers | None] = queue.Queue()
     for _ in range(BUFFERS):
         free.put(Buffers(chunk_ticks(plan) * len(plan.machines)))
@@ -313,6 +366,7 @@ def _write(store: Store, run_id: int, simulation: Simulation, total: int, progre
     try:
         with store.run_writer(run_id) as writer, progress_bar(plan, done, progress) as bar:
             while (item := made.get()) is not None:
+                ctrl_c.check()
                 if isinstance(item, BaseException):
                     raise item
                 total = join(total, item.digest)
@@ -339,7 +393,7 @@ class _Made:
 def _make(
     simulation: Simulation,
     free: queue.Queue[Buffers | None],
-    made: queue.Queue[_Made | BaseException | None],
+    made: queue.SimpleQueue[_Made | BaseException | None],
     stop: threading.Event,
 ) -> None:
     """Fill buffers with readings until the plan ends or nobody wants them."""

@@ -147,7 +147,10 @@ class Simulation:
         return chunk
 
     def _part(self, a: int, b: int, t0_us: int, n: int, out: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
-        part = self.timeline._replace(machines=self.timeline.machines[a:b], first=self.timeline.first[a : b + 1])
+        whole = self.timeline
+        part = whole._replace(
+            machines=whole.machines[a:b], first=whole.first[a : b + 1], drift_before=whole.drift_before[a:b]
+        )
         kernel.advance(part, self.states[a:b], t0_us, self.plan.interval_us, n, out, a * n, missing)
 
     def state(self) -> bytes:

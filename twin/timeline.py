@@ -11,6 +11,7 @@ import math
 import zlib
 from collections import defaultdict
 from functools import cache
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -130,6 +131,11 @@ class Spans:
         for span in (*self.scenarios[machine_id], *self.injections[machine_id]):
             edges.update(t for t in span[:2] if plan.start_us < t < plan.end_us)
         return sorted(edges)
+
+    def edges_before(self, machine_id: int, t_us: int) -> set[int]:
+        """Return when something began or ended up to a time, and that time."""
+        spans = (*self.scenarios[machine_id], *self.injections[machine_id])
+        return {t_us} | {t for span in spans for t in span[:2] if t < t_us}
 
     def at(self, machine_id: int, t_us: int) -> tuple[list[tuple[Scenario, int]], dict[str, float]]:
         active = [(s, origin) for a, b, s, origin in self.scenarios[machine_id] if a <= t_us < b]
@@ -263,12 +269,14 @@ def compile_plan(plan: Plan) -> Timeline:
             columns["tracks"].append(track)
             columns["track_start_us"].append(origin)
             columns["level_row"].append(level_rows.setdefault(tuple(levels), len(level_rows)))
+        columns["drift_before"].append(_drift_before(plan, spans, machine.machine_id))
         first.append(len(columns["start_us"]))
     return Timeline(
         seed=plan.seed,
         machines=machines,
         channels=_channel_rows(plan),
         first=np.array(first, np.int64),
+        drift_before=np.array(columns["drift_before"], np.float64),
         start_us=np.array(columns["start_us"], np.int64),
         inputs=np.array(columns["inputs"], np.float64),
         tracks=np.array(columns["tracks"], np.int64),
@@ -278,6 +286,31 @@ def compile_plan(plan: Plan) -> Timeline:
         **effects,
         **tracks.arrays(),
     )
+
+
+def _drift_before(plan: Plan, spans: Spans, machine_id: int) -> list[float]:
+    """Return what each instrument that drifts at the run's start has drifted since it began to."""
+    drift, start_us = [0.0] * len(CHANNELS), plan.start_us
+    for a, b in pairwise(sorted(spans.edges_before(machine_id, start_us))):
+        rates, following = (_drift_rates(plan, spans, machine_id, t) for t in (a, b))
+        days = (b - a) / physics.DAY_US
+        drift = [d + r * days if f != 0.0 else 0.0 for d, r, f in zip(drift, rates, following, strict=True)]
+    return drift
+
+
+def _drift_rates(plan: Plan, spans: Spans, machine_id: int, t_us: int) -> list[float]:
+    """Return how fast each instrument drifts at a time, per day."""
+    active, damage = spans.at(machine_id, t_us)
+    effects = [(effect, 1.0) for scenario, _ in active for effect in scenario.effects]
+    effects += [
+        (effect, level) for mode, level in sorted(damage.items()) for effect in plan.failure_modes[mode].effects
+    ]
+    rates = dict.fromkeys(CHANNELS, 0.0)
+    for effect, level in effects:
+        channel, _, kind = effect.parameter.partition(".")
+        if kind == "drift_per_day":
+            rates[channel] += effect.at(level)
+    return list(rates.values())
 
 
 def _channel_rows(plan: Plan) -> np.ndarray:

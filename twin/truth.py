@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from twin.catalog.models import Scenario
 from twin.plan import Plan
 from twin.timeline import Spans
 
 IDLE_LOAD = 0.1
 """A machine that is asked for less of its rated torque than this is idle. [choice]"""
+
+
+def _asked_load(active: list[Scenario], nominal: float) -> float:
+    """Return the load that is asked for, by the rules of the timeline; a recorded one counts as nominal."""
+    asked = [(s.priority, 0, float(e.value or 0.0)) for s in active for e in s.effects if e.parameter == "load"]
+    asked += [(s.priority, 1, nominal) for s in active if s.profile is not None and s.profile.load is not None]
+    return max(asked)[2] if asked else nominal
 
 
 def ground_truth(plan: Plan) -> dict[str, list[Any]]:
@@ -34,11 +42,8 @@ def ground_truth(plan: Plan) -> dict[str, list[Any]]:
             active, damage = spans.at(machine.machine_id, t_us)
             columns["machine_id"].append(machine.machine_id)
             columns["ts"].append(t_us)
-            load, recorded = nominal, False
-            for scenario, _ in sorted(active, key=lambda pair: pair[0].priority):
-                recorded = recorded or scenario.profile is not None
-                load = next((e.value or 0.0 for e in scenario.effects if e.parameter == "load"), load)
-            columns["operating_state"].append("idle" if load < IDLE_LOAD and not recorded else "running")
+            idle = _asked_load([scenario for scenario, _ in active], nominal) < IDLE_LOAD
+            columns["operating_state"].append("idle" if idle else "running")
             columns["damage"].append(dict(sorted(damage.items())))
             columns["health"].append(1.0 - max(damage.values(), default=0.0))
             columns["rul_h"].append(None)

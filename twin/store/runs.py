@@ -115,7 +115,7 @@ class Runs(Sessions):
         machines: int,
         ticks: int,
         versions: Mapping[str, str] | None = None,
-        truth: Mapping[str, Sequence[Any]] | pa.Table | None = None,
+        truth: Mapping[str, Sequence[Any]] | None = None,
         name: str = "",
     ) -> int:
         """Enter a run, with no telemetry yet, and return its number; this process is its writer.
@@ -417,20 +417,21 @@ def _other_writer(run: RunRow) -> str:
         return ""
 
 
-def _add_truth(tx: Transaction, run_id: int, truth: Mapping[str, Sequence[Any]] | pa.Table) -> None:
-    """Store the hidden condition that a run's plan implies."""
-    import pyarrow as pa
-
-    columns = {name: truth[name] for name in ("machine_id", "ts", "operating_state", "damage", "health", "rul_h")}
-    if not isinstance(truth, pa.Table):
-        damage = [sorted(d.items()) if isinstance(d, Mapping) else d for d in columns["damage"]]
-        columns = {
-            "machine_id": pa.array(columns["machine_id"], pa.int16()),
-            "ts": pa.array(np.asarray(columns["ts"], dtype=np.int64)).cast(pa.timestamp("us")),
-            "operating_state": pa.array(columns["operating_state"], pa.string()),
-            "damage": pa.array(damage, pa.map_(pa.string(), pa.float32())),
-            "health": pa.array(columns["health"], pa.float32()),
-            "rul_h": pa.array(columns["rul_h"], pa.float64()),
-        }
-    with tx.arrow("truth_given", pa.table(columns)):
-        tx.execute("INSERT INTO ground_truth SELECT ?, * FROM truth_given", [run_id])
+def _add_truth(tx: Transaction, run_id: int, truth: Mapping[str, Sequence[Any]]) -> None:
+    """Store the hidden condition that a run's plan implies (bound as lists: Arrow would import pandas for them)."""
+    damage = [sorted(d.items()) for d in truth["damage"]]
+    tx.execute(
+        "INSERT INTO ground_truth SELECT ?, unnest(?::SMALLINT[]), make_timestamp(unnest(?::BIGINT[])),"
+        " CAST(unnest(?::VARCHAR[]) AS operating_state), map(unnest(?::VARCHAR[][]), unnest(?::FLOAT[][])),"
+        " unnest(?::FLOAT[]), unnest(?::DOUBLE[])",
+        [
+            run_id,
+            list(truth["machine_id"]),
+            list(truth["ts"]),
+            list(truth["operating_state"]),
+            [[mode for mode, _ in d] for d in damage],
+            [[level for _, level in d] for d in damage],
+            list(truth["health"]),
+            list(truth["rul_h"]),
+        ],
+    )

@@ -98,6 +98,8 @@ class Sessions:
                 con.execute("ROLLBACK")
             if isinstance(error, duckdb.Error):
                 raise translate(error, self.path) from None
+            if isinstance(error, RuntimeError) and str(error) == "Query interrupted":
+                raise KeyboardInterrupt from None  # what DuckDB makes of Ctrl-C within a statement
             raise
         finally:
             _current.of.pop(self.gate.path, None)
