@@ -69,4 +69,5 @@ def test_power(x: float, y: float) -> None:
 
 def test_power_of_zero_and_one() -> None:
     assert _power(0.0, 3.0) == 0.0
+    assert _power(1e-301, 0.5) == 0.0  # what is below 1e-300 counts as nothing
     assert _power(1.0, 7.3) == 1.0

@@ -19,7 +19,8 @@ from twin.run import Run
 PROJECT = Path(__file__).parent.parent
 PROFILES = PROJECT.parent / "shared" / "data" / "profiles"
 LOAD, AMBIENT = PROFILES / "steel_plant_2018.csv", PROFILES / "office_ambient_2013.csv"
-MACHINES, TICKS = 12, 35_040
+FLEET = ["M-004", "M-005", "M-006", "M-007", "M-008"]  # one of every type
+MACHINES, TICKS = len(FLEET), 35_040
 
 pytestmark = pytest.mark.skipif(
     not (LOAD.exists() and AMBIENT.exists()), reason="the recordings of ../shared/data are not there"
@@ -27,9 +28,11 @@ pytestmark = pytest.mark.skipif(
 
 
 def year(folder: Path, name: str) -> Run:
-    plant = Plant.create(folder / name, machines=MACHINES)
+    plant = Plant.create(folder / name)
+    assert len({plant.machines.get(machine)["machine_type"] for machine in FLEET}) == MACHINES
+    profiles = [str(LOAD), str(AMBIENT)]
     return plant.simulate(
-        "2026-01-01", "2027-01-01", "15min", seed=7, profiles=[str(LOAD), str(AMBIENT)], progress=False
+        "2026-01-01", "2027-01-01", "15min", seed=7, machines=FLEET, profiles=profiles, progress=False
     )
 
 

@@ -34,7 +34,7 @@ RESULT = "quickstart_effects.csv"
 
 START_TIMEOUT_S = 120
 CELL_TIMEOUT_S = 600
-PICTURE_WIDTH_PX = 1040
+PICTURE_WIDTH_PX = 960
 TOOLBAR_WIDTH_PX = 36
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM_ARGUMENTS = (

@@ -55,5 +55,5 @@ def log(x):
 
 @njit(error_model="numpy", forceinline=True)
 def power(x, exponent):
-    """Return x**exponent for x >= 0 (0 for x = 0)."""
-    return exp(exponent * log(x)) if x > 0.0 else 0.0
+    """Return x**exponent for x >= 0; what is below 1e-300 counts as 0."""
+    return exp(exponent * log(x)) if x >= 1e-300 else 0.0
