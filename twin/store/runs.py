@@ -16,7 +16,7 @@ from twin.errors import BadRequest, PlantBusy, StoreFault, shown, unknown
 from twin.store.catalog_tables import Transaction, now_us
 from twin.store.schema import RUN_TABLES
 from twin.store.sessions import Sessions
-from twin.store.writer import RunWriter, add_chunk
+from twin.store.writer import RELEASE_S, RunWriter, add_chunk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,7 +204,7 @@ class Runs(Sessions):
             found = tx.execute("SELECT tick, state, digest FROM run_states WHERE run_id = ?", [run_id])
         return (int(found[0][0]), bytes(found[0][1]), str(found[0][2])) if found else None
 
-    def run_writer(self, run_id: int, release_s: float = 0.8) -> RunWriter:
+    def run_writer(self, run_id: int, release_s: float = RELEASE_S) -> RunWriter:
         """Return a session that appends chunks and lets other processes in every `release_s` seconds."""
         self._need_writable()
         return RunWriter(self.gate, run_id, release_s)

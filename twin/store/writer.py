@@ -21,6 +21,9 @@ from twin.store.faults import translate
 if TYPE_CHECKING:
     import pyarrow as pa
 
+RELEASE_S = 1.2
+"""Longest time that a writer keeps the file to itself, s: closing and opening cost it about 0.1 s of work."""
+
 GAP_S = 0.03
 """How long the file stays free after a release, s: others try to open it about every 0.02 s."""
 
@@ -126,7 +129,7 @@ class RunWriter:
         Longest time without giving others a turn, s.
     """
 
-    def __init__(self, gate: Gate, run_id: int, release_s: float = 0.8) -> None:
+    def __init__(self, gate: Gate, run_id: int, release_s: float = RELEASE_S) -> None:
         self.run_id = run_id
         self._gate = gate
         self._release_s = release_s
