@@ -40,7 +40,7 @@ demo: setup ## simulate a sample plant and execute the quickstart notebook; says
 	@$(BIN)/python -m twin.demo
 
 lab: setup ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab notebooks/
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/
 
 test: setup lint ## lint, types, tests and notebooks
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-current-env tests notebooks

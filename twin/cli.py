@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -148,13 +147,18 @@ def replay(db: str, as_json: bool, run: str, verify: bool) -> None:
     show_default=True,
     help="Kind of the files.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory to write into.")
+@click.option("--out", required=True, type=click.Path(), help="Directory to write into.")
 @click.option(
     "--layout", type=choice(["tables", "five_tables"]), default="tables", show_default=True, help="Which tables."
 )
-def export(db: str, as_json: bool, run: str | None, file_format: str, out: Path, layout: str) -> None:
+def export(db: str, as_json: bool, run: str | None, file_format: str, out: str, layout: str) -> None:
     """Write a run and the plant's tables as files, one a table."""
-    files = opened(db).export(out, format=file_format, run=run, layout=layout)
+    plant = opened(db)
+    files = plant.export(out, format=file_format, run=run, layout=layout)
+    runs = plant.runs.rows() if run is None else [plant.runs.row(run)]
+    if runs and runs[-1]["status"] != "complete":
+        part = f"{runs[-1]['committed_rows']:,} of {runs[-1]['rows']:,} rows"
+        click.echo(f"note: run {runs[-1]['run_id']} is {runs[-1]['status']}: {part} were there to export", err=True)
     record = [{"file": str(path), "bytes": path.stat().st_size} for path in files]
     emit_rows(record, as_json)
 
@@ -209,6 +213,9 @@ def run_command(argv: Sequence[str] | None = None) -> int:
         cli.main(args=None if argv is None else list(argv), prog_name="twin", standalone_mode=False)
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without a command
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         return _fail(_usage(error), error.exit_code)
     except TwinError as error:

@@ -68,8 +68,8 @@ def unknown(kind: str, name: object, allowed: Iterable[str]) -> UnknownName:
         To be raised by the caller; names the nearest match where there is one.
     """
     names = [str(n) for n in allowed]
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = [] if str(name).isdigit() else difflib.get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     listing = ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")
     return UnknownName(f"unknown {kind} {shown(name)}{hint} Known: {listing or 'none yet'}")
 

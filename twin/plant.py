@@ -217,7 +217,8 @@ class Plant:
         if name is not None:
             check_name(name, "run name")
         plan = self.plan(start, end, interval, seed, machines, profiles, profile_interpolation, profile_end)
-        refuse_absurd_size(plan, self.path.resolve().parent)
+        begun = None if new else self.store.find_run(plan.sha256)
+        refuse_absurd_size(plan, self.path.resolve().parent, begun.committed_rows if begun is not None else 0)
         run = simulate(self.store, plan, new=new, progress=progress, name=name or "")
         if name is not None and run.row.name != name:
             self.runs.update(run.id, name=name)
@@ -236,8 +237,9 @@ class Plant:
         return self.store.sql(statement, params)
 
     def sql_rows(self, statement: str, params: Sequence[Any] | None = None) -> Rows:
-        """Return what `sql` returns, as dicts."""
-        return list(self.store.sql_arrow(statement, params).to_pylist())
+        """Return what `sql` returns, as dicts; a map, such as the damage, is a dict too."""
+        table = self.store.sql_arrow(statement, params)
+        return list(table.rename_columns(_distinct(table.column_names)).to_pylist(maps_as_pydicts="strict"))
 
     def export(
         self, out: str | Path, format: str = "parquet", run: int | str | None = None, layout: str = "tables"
@@ -249,7 +251,7 @@ class Plant:
         out : path
             Directory to write into; it is made where missing.
         format : str
-            ``csv``, ``json`` (one object a line) or ``parquet``.
+            ``csv``, ``json`` (an array; telemetry: one object a line, ``.jsonl``) or ``parquet``.
         run : int or str, optional
             A run's id, or ``"latest"``; the newest, if any, when not given.
         layout : str
@@ -277,7 +279,25 @@ class Plant:
 def _path(path: Any) -> Path:
     if not isinstance(path, (str, Path)) or not str(path) or "\0" in str(path):
         raise BadRequest(f"a path must be a text or a Path, got {shown(path)}")
-    return Path(path)
+    place = Path(path)
+    try:
+        place.exists()
+    except (OSError, UnicodeError) as error:  # a name that is too long, or a directory that may not be entered
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise BadRequest(f"cannot use the path {shown(str(path))}: {reason}; choose another place") from None
+    return place
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return column names of which none hides another: the second ``a`` is called ``a_1``."""
+    taken: list[str] = []
+    for name in names:
+        free, number = name, 0
+        while free in taken or (number > 0 and free in names):
+            number += 1
+            free = f"{name}_{number}"
+        taken.append(free)
+    return taken
 
 
 __all__ = ["DEFAULT_PATH", "Plant", "Row"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,8 @@ def read_profiles(sources: Any, interpolation: str, at_end: str) -> tuple[Profil
     """Return recorded profiles given as values or paths; no input may be driven by two of them."""
     if isinstance(sources, (str, Path, Profile)):
         sources = (sources,)
+    if not isinstance(sources, Iterable) or isinstance(sources, (bytes, Mapping)):
+        raise BadRequest(f"profiles must be a list of CSV files or Profiles, got {shown(sources)}")
     profiles = []
     drives: dict[str, str] = {}
     for source in sources:
@@ -105,18 +107,18 @@ def read_profiles(sources: Any, interpolation: str, at_end: str) -> tuple[Profil
     return tuple(profiles)
 
 
-def refuse_absurd_size(plan: Plan, directory: Path) -> None:
-    """Refuse a run that could never be stored, before anything is written."""
+def refuse_absurd_size(plan: Plan, directory: Path, stored: int = 0) -> None:
+    """Refuse a run that could never be stored, before anything is written; `stored` rows of it are there already."""
     what = f"{len(plan.machines)} machines x {plan.ticks:,} readings = {plan.rows:,} rows"
     if plan.rows > MAX_ROWS:
         raise BadRequest(
             f"{what} are more than {MAX_ROWS:,}: choose a longer interval, a shorter span or fewer machines"
         )
-    needed, free = plan.rows * BYTES_PER_ROW, shutil.disk_usage(directory).free
+    needed, free = (plan.rows - stored) * BYTES_PER_ROW, shutil.disk_usage(directory).free
     if needed > free:
         raise BadRequest(
-            f"{what} need about {needed / 1e9:,.1f} GB, but {directory} has {free / 1e9:,.1f} GB free: "
-            "choose a longer interval, a shorter span or fewer machines"
+            f"{what} need about {needed / 1e9:,.3f} GB more, but {directory} has {free / 1e9:,.3f} GB free: "
+            "free some space, or choose a longer interval, a shorter span or fewer machines"
         )
 
 

@@ -123,6 +123,8 @@ def _checked(
     name = check_name(name, "machine name")
     if name == "all" or number_of(name) is not None:
         raise BadRequest(f"a machine cannot be called {shown(name)}: that stands for all machines, or for an id")
+    if "," in name and name != own:
+        raise BadRequest(f"a machine name cannot have a comma, which separates names on the command line, got {name!r}")
     taken = {row["name"] for row in tx.rows("machines")} - {own}
     if name in taken:
         raise BadRequest(f"there is a machine {name!r} already; choose another name or update it")

@@ -202,6 +202,7 @@ class ScenarioCollection(Collection):
                 where = "any machine" if everywhere else ", ".join(idle)
                 raise BadRequest(
                     f"scenario {name!r} is not active on {where} at {format_time(end)}{_known(existing, chosen)}"
+                    f"{_begins(existing, chosen, end)}"
                 )
             for activation in running:
                 tx.update("scenario_activations", activation["activation_id"], {"end_at": end})
@@ -311,6 +312,12 @@ def _refuse_overlap(name: str, machine: Row, asked: tuple[int, int | None], exis
                 f"scenario {name!r} is already active on {machine['name']} {when(row['start_at'], row['end_at'])} "
                 f"(activation {row['activation_id']}); deactivate it or choose another span"
             )
+
+
+def _begins(existing: Rows, chosen: Mapping[int, str], at: int) -> str:
+    """Return what to do about activations that begin at the moment at which they should end."""
+    same = [str(a["activation_id"]) for a in existing if a["machine_id"] in chosen and a["start_at"] == at]
+    return f"; what only begins then is not ended but deleted: activation {', '.join(same[:6])}" if same else ""
 
 
 def _known(existing: Rows, chosen: Mapping[int, str]) -> str:

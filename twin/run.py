@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -143,6 +143,7 @@ class Run:
         from twin.times import parse_time
 
         allowed = ("machine_id", "ts", *CHANNELS)
+        columns = [columns] if isinstance(columns, str) else columns
         for name in columns or ():
             if name not in allowed:
                 raise unknown("column", name, allowed)
@@ -154,12 +155,14 @@ class Run:
     def _machine_ids(self, machines: Any) -> list[int] | None:
         if machines is None or (isinstance(machines, str) and machines == "all"):
             return None
-        wanted = [machines] if isinstance(machines, str | int) else list(machines)
         fleet = self.plan.machines
+        if not isinstance(machines, (str, int, Iterable)) or isinstance(machines, (bytes, Mapping)):
+            raise BadRequest(f"machines must be a name, an id, a list of them or 'all', got {shown(machines)}")
+        wanted = [machines] if isinstance(machines, str | int) else list(machines)
         numbers: dict[str | int, int] = {m.name: m.machine_id for m in fleet}
         numbers |= {m.machine_id: m.machine_id for m in fleet}
         for name in wanted:
-            if name not in numbers:
+            if not isinstance(name, Hashable) or name not in numbers:
                 raise unknown("machine of this run", name, (m.name for m in fleet))
         return sorted({numbers[name] for name in wanted})
 
@@ -239,18 +242,17 @@ def simulate(
     StoreFault
         If the disk or the database refuses.
     """
-    if not new and (complete := _same(store, plan)) is not None and complete.complete:
-        return Run(store, complete.run_id, reused=True)
     began = time.perf_counter()
+    run_id, found, complete = _claim(store, plan, new, name)
+    if complete:
+        return Run(store, run_id, reused=True)
     if progress and not is_warm():
         print("compiling the kernel for this machine: once, about half a minute", file=sys.stderr)
-    simulation = Simulation(plan, threads or _kernel_threads(plan))
-    run_id, found = _claim(store, plan, new, name)
     total = 0
-    if found and (saved := store.load_state(run_id)) is not None:
-        simulation.restore(saved[1])
-        total = int(saved[2], 16)
-    with simulation, _marked(store, run_id), _CtrlC() as ctrl_c:
+    with _marked(store, run_id), Simulation(plan, threads or _kernel_threads(plan)) as simulation, _CtrlC() as ctrl_c:
+        if found and (saved := store.load_state(run_id)) is not None:
+            simulation.restore(saved[1])
+            total = int(saved[2], 16)
         total = _write(store, run_id, simulation, total, progress, ctrl_c)
         store.finish_run(run_id, as_text(total), time.perf_counter() - began)
     ctrl_c.check()  # pressed too late to stop this run, but perhaps in time for what was to follow it
@@ -268,12 +270,14 @@ def _same(store: Store, plan: Plan) -> RunRow | None:
     return found if found is not None and found.versions.get("kernel") == source_hash() else None
 
 
-def _claim(store: Store, plan: Plan, new: bool, name: str) -> tuple[int, bool]:
-    """Return the run to write, and whether it was begun before; one transaction, so that no two begin it."""
-    with store.writing():
+def _claim(store: Store, plan: Plan, new: bool, name: str) -> tuple[int, bool, bool]:
+    """Return the run, and whether it was begun and completed before; one transaction, so that no two begin it."""
+    with store.reading() if store.read_only else store.writing():
         found = None if new else _same(store, plan)
-        if found is not None and not found.complete:
-            return store.claim_run(found.run_id).run_id, True
+        if found is not None and found.complete:
+            return found.run_id, True, True
+        if found is not None:
+            return store.claim_run(found.run_id).run_id, True, False
         run_id = store.create_run(
             plan.to_json(),
             plan.sha256,
@@ -287,7 +291,7 @@ def _claim(store: Store, plan: Plan, new: bool, name: str) -> tuple[int, bool]:
             ground_truth(plan),
             name,
         )
-    return run_id, False
+    return run_id, False, False
 
 
 def versions() -> dict[str, str]:

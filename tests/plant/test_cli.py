@@ -161,6 +161,17 @@ def test_sql(twin: Twin) -> None:
     rows = twin("sql", "select name, scheduled_at from maintenance_tasks join machines using (machine_id) limit 1")
     assert rows == [{"name": "M-001", "scheduled_at": "2026-01-06T08:00:00Z"}]
     assert twin("sql", "drop table machines")[0] == 2
+    assert twin("sql", "select 1 as a, 2 as a") == [{"a": 1, "a_1": 2}]
+    assert twin("sql", "select map {'wear': 0.75} as damage") == [{"damage": {"wear": 0.75}}]
+    assert twin("sql", "select sum(x) as n, 0.5 as part from (values (1), (2)) as t(x)") == [{"n": 3, "part": 0.5}]
+
+
+@pytest.mark.parametrize("words", [[], ["scenario"]])
+def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert run_command(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\nCommands:\n" in err
 
 
 @pytest.mark.parametrize(
@@ -183,6 +194,7 @@ def test_sql(twin: Twin) -> None:
         (["failure", "inject", "sensor_drift", "--machine", "1", "--severity", "low", "--at", "2026-01-05",
           "--progression", "progressive"], "holds an injected severity"),
         (["maintenance", "show", "99"], "unknown maintenance task"),
+        (["maintenance", "schedule", "--machine", "1", "--action", "zz", "--at", "2026-01-05"], r"'zz'\. Known: align"),
         (["maintenance", "show", "x"], "not a valid integer"),
         (["digest", "99"], "no runs yet|unknown run"),
         (["replay", "latest", "--verify"], "no runs yet"),
@@ -292,3 +304,28 @@ def test_values_and_tables() -> None:
     assert plain({"a": float("nan"), "b": np.float32(1.5), "c": (1, None)}) == {"a": None, "b": 1.5, "c": [1, None]}
     assert table([]) == "(none)"
     assert table([{"a": 1, "b": "x"}, {"a": 10, "b": None}]) == " a  b\n 1  x\n10  -"
+
+
+@pytest.mark.parametrize("words", [["init"], ["machine", "list"], ["simulate", *ASKED]])
+def test_a_path_that_no_file_can_have_is_refused(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert run_command([*words, "--db", "x" * 5000]) == 2
+    err = capsys.readouterr().err
+    assert "File name too long; choose another place" in err
+    assert len(err) < 200
+
+
+def test_an_export_goes_nowhere_without_a_directory_and_says_when_the_run_is_incomplete(
+    db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    assert run_command(["export", "--db", str(db), "--out", ""]) == 2
+    assert set(tmp_path.iterdir()) == before
+    plant = Plant.open(db)
+    run = plant.simulate(*ASKED[1:4:2], interval="1min", progress=False)
+    assert run_command(["export", "--db", str(db), "--out", str(tmp_path / "whole")]) == 0
+    assert "note" not in capsys.readouterr().err
+    plant.store.update("runs", run.id, {"status": "interrupted"})
+    for words in ([], ["--run", "latest"]):
+        assert run_command(["export", "--db", str(db), "--out", str(tmp_path / "part"), *words]) == 0
+        assert f"note: run {run.id} is interrupted: 720 of 720 rows" in capsys.readouterr().err

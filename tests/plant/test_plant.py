@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,3 +123,23 @@ def test_opening_a_plant_loads_no_pandas(db: Path) -> None:
     code = f"import sys, twin; p = twin.open({str(db)!r}); p.machines.rows(); print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("params", [5, "x"])
+def test_sql_parameters_that_are_no_list_are_refused(plant: Plant, params: Any) -> None:
+    with pytest.raises(BadRequest, match="params must be a list of values"):
+        plant.sql("select ?", params)
+
+
+def test_sql_that_is_no_unicode_is_refused(plant: Plant) -> None:
+    with pytest.raises(BadRequest, match="Unicode"):
+        plant.sql("select '\ud800'")
+
+
+def test_telemetry_of_odd_machines_is_refused(plant: Plant) -> None:
+    run = plant.simulate("2026-01-05", "2026-01-05T00:10", interval="1min", machines="M-001", progress=False)
+    odd: list[Any] = [5.5, [[]], b"M-001", {"M-001": 1}]
+    for machines in odd:
+        with pytest.raises(BadRequest, match="machine"):
+            run.telemetry(machines=machines)
+    assert list(run.telemetry(columns="power_w").df().columns) == ["power_w"]

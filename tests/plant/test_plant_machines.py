@@ -124,3 +124,8 @@ def test_machine_types(plant: Plant) -> None:
         plant.machine_types.update("big_spindle", efficiency=float("nan"))
     plan = plant.plan("2026-01-05", "2026-01-06", machines="Big")
     assert plan.machine_types["big_spindle"].rated_power_w == 500.0
+
+
+def test_a_machine_that_the_command_line_could_not_name_is_refused(plant: Plant) -> None:
+    with pytest.raises(BadRequest, match="cannot have a comma"):
+        plant.machines.create("Mill 1,2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def test_a_plan_does_not_change_with_the_tables(plant: Plant) -> None:
         ({"machines": "M-999"}, "unknown machine"),
         ({"machines": []}, "empty list"),
         ({"profiles": [3]}, "profile must be"),
+        ({"profiles": 3}, "profiles must be a list"),
         ({"profiles": ["nowhere.csv"]}, "nowhere.csv"),
         ({"profile_interpolation": "cubic"}, "interpolation"),
         ({"profile_end": "explode"}, "at_end"),
@@ -162,3 +164,13 @@ def test_simulate_stores_a_run_that_its_plan_repeats(plant: Plant, tmp_path: Pat
 def test_there_is_no_latest_run_yet(plant: Plant) -> None:
     with pytest.raises(BadRequest, match="no runs yet"):
         plant.runs.get("latest")
+
+
+def test_what_is_stored_already_needs_no_more_space(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = plant.simulate(*DAY, interval="1min", progress=False)
+    full = shutil.disk_usage(plant.path.parent)._replace(free=0)
+    monkeypatch.setattr("twin.plant_compile.shutil.disk_usage", lambda _: full)
+    assert plant.simulate(*DAY, interval="1min", progress=False).id == run.id
+    with pytest.raises(BadRequest, match=r"GB more, but .* has 0\.000 GB free: free some space"):
+        plant.simulate(*DAY, interval="1min", progress=False, new=True)
+    assert len(plant.runs) == 1

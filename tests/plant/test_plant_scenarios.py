@@ -213,3 +213,9 @@ def test_a_scenario_in_use_stays_until_its_activations_are_gone(plant: Plant) ->
 def test_a_profile_value_may_be_given_directly(plant: Plant) -> None:
     profile = Profile(t_s=(0.0, 10.0), load=(0.2, 0.8), name="made up")
     assert plant.scenarios.create("Made up", profile=profile)["profile_id"] == profile.sha256
+
+
+def test_to_end_where_it_begins_is_refused_with_the_activation_to_delete(plant: Plant) -> None:
+    number = plant.scenarios.activate("Cold environment", machines="M-002", at="2026-01-05")[0]
+    with pytest.raises(BadRequest, match=f"not ended but deleted: activation {number}$"):
+        plant.scenarios.deactivate("Cold environment", machines="M-002", at="2026-01-05")

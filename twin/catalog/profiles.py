@@ -92,7 +92,10 @@ class Profile(Frozen):
             _check_values(column, values, len(self.t_s))
         if self.period_s == 0.0:
             if len(self.t_s) == 1:
-                raise BadRequest("period_s must be given for a profile of one point")
+                raise BadRequest(
+                    "period_s must be given for a profile of one point (a CSV file needs two points or more;"
+                    " a constant is an effect of a scenario, such as load=0.5)"
+                )
             step = median(later - earlier for earlier, later in pairwise(self.t_s))
             object.__setattr__(self, "period_s", self.t_s[-1] + step)
         if self.period_s < self.t_s[-1] or self.period_s <= 0.0:

@@ -235,6 +235,10 @@ def _run(
     """Run a user's statement, if it only reads, and return what `fetch` makes of it."""
     if not isinstance(sql, str):
         raise BadRequest(f"the SQL must be a text, got {shown(sql)}")
+    if params is not None and (isinstance(params, (str, bytes)) or not isinstance(params, (Iterable, Mapping))):
+        raise BadRequest(f"params must be a list of values, one for each ? in the SQL, got {shown(params)}")
+    if not sql.isascii() and any("\ud800" <= c <= "\udfff" for c in sql):
+        raise BadRequest(f"the SQL must be a text of Unicode characters, got {shown(sql, 300)}")
     try:
         _need_reading(tx.con, sql)
         return fetch(tx.con.sql(sql, params=dict(params) if isinstance(params, Mapping) else list(params or ())))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RELEASE_S = 1.2
 """Longest time that a writer keeps the file to itself, s: closing and opening cost it about 0.1 s of work."""
 
+ROW_GROUP = 122_880
+
 GAP_S = 0.03
 """How long the file stays free after a release, s: others try to open it about every 0.02 s."""
 
@@ -100,7 +102,9 @@ def chunk_table(columns: Mapping[str, np.ndarray], nulls: Sequence[bool]) -> pa.
     ]
     for name, has_nulls in zip(CHANNELS, nulls, strict=True):
         arrays.append(_shared(columns[name], pa.float32(), has_nulls))
-    return pa.table(arrays, names=list(wanted))
+    table = pa.table(arrays, names=list(wanted))
+    # the database shares the work among its threads batch by batch; a batch fills one of its row groups
+    return pa.Table.from_batches(table.to_batches(max_chunksize=ROW_GROUP))
 
 
 def _shared(column: np.ndarray, kind: pa.DataType, has_nulls: bool = False) -> pa.Array:
