@@ -18,7 +18,7 @@ def activations(draw: st.DrawFn, ids: tuple[int, ...], seconds: float) -> list[A
 @st.composite
 def injections(draw: st.DrawFn, ids: tuple[int, ...], seconds: float) -> list[Injection]:
     names = draw(st.lists(st.sampled_from(sorted(plans.modes())), max_size=4))
-    levels = st.sampled_from([0.25, 0.5, 0.75, 0.95, 1.0])
+    levels = st.sampled_from([0.001, 0.25, 0.5, 0.75, 0.95])
     return [
         _span(draw, plans.injected, name, ids, seconds).model_copy(update={"level": draw(levels), "injection_id": i})
         for i, name in enumerate(names, start=1)

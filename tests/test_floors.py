@@ -16,13 +16,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS: tuple[tuple[int, str], ...] = (
-    (0, r"twin\.(catalog|errors|times|portable|cache)"),
-    (1, r"twin\.(noise|physics|digest|layout|inputs|instruments)"),
-    (2, r"twin\.kernel"),
-    (3, r"twin\.(plan|timeline)"),
-    (4, r"twin\.(simulation|truth)"),
+    (0, r"twin\.(catalog|errors|times|portable|cache|borrow)"),
+    (1, r"twin\.(noise|physics|wear|parts|monitor|digest|layout|life_layout|inputs|instruments|transport)"),
+    (2, r"twin\.(kernel|lives)"),
+    (3, r"twin\.(plan|policy|timeline)"),
+    (4, r"twin\.(simulation|stretches|agenda|foresight|world|workshop|wearing|events|decisions|reported|truth)"),
     (5, r"twin\.store"),
-    (6, r"twin\.(run|plant|plant_\w+)"),
+    (6, r"twin\.(run|results|pacing|what_if|plant|plant_\w+)"),
     (7, r"twin\.prognosis"),
     (8, r"twin\.(live|plots|bench|bench_\w+|cli|cli_\w+)"),
     (9, r"(twin\.demo|twin\.__main__|pipelines)"),
@@ -122,8 +122,13 @@ def test_no_notebook_imports_duckdb() -> None:
 
 def test_only_the_simulation_calls_the_kernel() -> None:
     users = {module for module in MODULES if "twin.kernel" in imports(module, typing_too=False)}
-    assert users <= {"twin.simulation", "twin.timeline"}  # the timeline fills the arrays that the kernel lays out
-    assert "advance" not in {node.id for node in ast.walk(tree_of("twin.timeline")) if isinstance(node, ast.Name)}
+    assert users <= {"twin.simulation", "twin.lives"}  # lives share the law of the machine's losses
+    assert "advance" not in {node.id for node in ast.walk(tree_of("twin.lives")) if isinstance(node, ast.Name)}
+
+
+def test_only_the_world_walks_the_lives() -> None:
+    users = {module for module in MODULES if "twin.lives" in imports(module, typing_too=False)}
+    assert users == {"twin.world", "twin.wearing"}
 
 
 def docstrings(tree: ast.Module) -> set[int]:

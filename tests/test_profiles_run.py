@@ -31,8 +31,10 @@ def year(folder: Path, name: str) -> Run:
     plant = Plant.create(folder / name)
     assert len({plant.machines.get(machine)["machine_type"] for machine in FLEET}) == MACHINES
     profiles = [str(LOAD), str(AMBIENT)]
+    for task in plant.maintenance.rows():
+        plant.maintenance.cancel(task["task_id"])
     return plant.simulate(
-        "2026-01-01", "2027-01-01", "15min", seed=7, machines=FLEET, profiles=profiles, progress=False
+        "2026-01-01", "2027-01-01", "15min", seed=7, machines=FLEET, profiles=profiles, wear="off", progress=False
     )
 
 

@@ -27,9 +27,9 @@ ROWS = MACHINES * HOURS * 3600
 # a process that simulates through the command line in small chunks, and tells of each that is acknowledged
 WRITER = """
 import sys
-import twin.cli, twin.run
+import twin.cli, twin.pacing
 from twin.store import RunWriter
-twin.run.CHUNK_ROWS = int(sys.argv[1])
+twin.pacing.CHUNK_ROWS = int(sys.argv[1])
 append = RunWriter.append
 def told(self, *args):
     rows = append(self, *args)
@@ -221,7 +221,7 @@ def test_interrupted_process_leaves_with_130_and_the_run_resumes(db: Path, undis
 
 def interrupting(monkeypatch: pytest.MonkeyPatch, after: int, error: type[BaseException]) -> None:
     """Let the given number of chunks pass in this process, then raise."""
-    monkeypatch.setattr("twin.run.CHUNK_ROWS", CHUNK_ROWS)
+    monkeypatch.setattr("twin.pacing.CHUNK_ROWS", CHUNK_ROWS)
     append, calls = RunWriter.append, iter(range(10**6))
 
     def limited(self: RunWriter, *args: object) -> int:

@@ -15,9 +15,11 @@ from strategies import random_plans
 from twin.catalog.loader import load_catalog
 from twin.catalog.models import Profile, Scenario, scenario_from_inputs
 from twin.inputs import inputs_at, parameters_at
-from twin.layout import N_CHANNELS, N_KINDS, N_PHYSICS
+from twin.layout import N_CHANNELS, N_KINDS, N_PHYSICS, Timeline
 from twin.plan import Activation, Injection, Plan
+from twin.stretches import Stretches
 from twin.timeline import compile_plan, unit_constants, unit_factor
+from twin.world import World
 
 SPINDLE = load_catalog().machine_types["spindle"]
 US = plans.SECOND_US
@@ -32,9 +34,19 @@ def plan_of(*asked: tuple[Scenario, float, float | None], injections: list[Injec
     return Plan.model_validate({**dict(plan), "scenarios": {s.name: s for s, _, _ in asked}, "activations": acts})
 
 
+def lived(plan: Plan) -> Timeline:
+    """Return the plan's timeline with what failure modes make of it."""
+    planned = compile_plan(plan)
+    world, stretches = World(plan, planned), Stretches(planned)
+    world.advance(plan.end_us)
+    events = world.drain()
+    stretches.add(events.segment_at, events.segment_levels)
+    return stretches.timeline()
+
+
 def inputs(plan: Plan, seconds: float) -> dict[str, float]:
     """Return the inputs of the plan's machine some seconds after its start."""
-    tl, t = compile_plan(plan), plans.at(seconds)
+    tl, t = lived(plan), plans.at(seconds)
     segment = int(np.searchsorted(tl.start_us[: tl.first[1]], t, side="right")) - 1
     u = np.empty(6)
     inputs_at(tl, 0, segment, t, u)
@@ -43,10 +55,10 @@ def inputs(plan: Plan, seconds: float) -> dict[str, float]:
 
 def parameters(plan: Plan, seconds: float) -> tuple[np.ndarray, np.ndarray]:
     """Return physics parameters, and those of the instruments (channels, kinds)."""
-    tl, t = compile_plan(plan), plans.at(seconds)
+    tl, t = lived(plan), plans.at(seconds)
     segment = int(np.searchsorted(tl.start_us, t, side="right")) - 1
     p = np.empty(N_PHYSICS + N_CHANNELS * N_KINDS)
-    parameters_at(tl, tl.level_row[segment], p)
+    parameters_at(tl, tl.levels[tl.level_row[segment]], p)
     return p[:N_PHYSICS], p[N_PHYSICS:].reshape(N_CHANNELS, N_KINDS)
 
 

@@ -154,7 +154,7 @@ def _arrow(plan: Plan) -> Any:
     """Return a plan's telemetry as one Arrow table in memory."""
     import pyarrow as pa
 
-    from twin.run import chunk_ticks
+    from twin.pacing import chunk_ticks
     from twin.simulation import Simulation
     from twin.store.writer import chunk_table
 

@@ -16,12 +16,18 @@ from typing import Any
 
 SOURCES = (
     "portable.py",
+    "borrow.py",
     "noise.py",
     "physics.py",
     "layout.py",
     "inputs.py",
     "instruments.py",
     "kernel.py",
+    "wear.py",
+    "life_layout.py",
+    "parts.py",
+    "monitor.py",
+    "lives.py",
     "digest.py",
     "catalog/parameters.py",
 )

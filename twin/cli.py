@@ -16,8 +16,9 @@ import click
 from twin import __version__
 from twin.cli_machines import machine, runs, technician
 from twin.cli_maintenance import maintenance, upcoming
-from twin.cli_output import choice, common, emit, emit_rows, machines_option, opened
+from twin.cli_output import choice, common, emit, emit_rows, machines_option, opened, table
 from twin.cli_scenarios import failure, scenario
+from twin.cli_worlds import alarm, what_if
 from twin.errors import TwinError
 
 if TYPE_CHECKING:
@@ -55,7 +56,32 @@ def init(db: str, as_json: bool, machines: int, empty: bool) -> None:
 @click.option("--end", required=True, metavar="T", help="End of the span; not itself a reading.")
 @click.option("--interval", default="1s", show_default=True, metavar="D", help="Time between two readings.")
 @machines_option()
+@click.option("--fleet", type=int, default=None, metavar="N", help="That many machines: more like those there are.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Address of all noise, 0 to 2**63-1.")
+@click.option(
+    "--wear",
+    type=choice(["new", "used", "off"]),
+    default="new",
+    show_default=True,
+    help="Machines wear, beginning with new or used parts, or do not.",
+)
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="POLICY",
+    help="run-to-failure (default), periodic:30d[:ACTION], running:500h[:ACTION], "
+    "condition:CHANNEL[>LIMIT][@DURATION][:ACTION] or no-repair; repeatable.",
+)
+@click.option("--response", default="4h", show_default=True, metavar="D", help="From a failure to its repair.")
+@click.option("--events-only", is_flag=True, help="No readings: failures, work, alarms and truth only.")
+@click.option(
+    "--truth-interval",
+    default="auto",
+    show_default=True,
+    metavar="D",
+    help="Between rows of the truth beside those at changes, or none; auto: 1h, or 1d in long runs.",
+)
 @click.option("--profile", "profiles", multiple=True, metavar="CSV", help="Recorded profile to follow; repeatable.")
 @click.option(
     "--profile-interpolation",
@@ -74,17 +100,31 @@ def init(db: str, as_json: bool, machines: int, empty: bool) -> None:
 @click.option("--name", default=None, help="A name for the run.")
 @click.option("--new", is_flag=True, help="Start another run even where an equal one exists or was interrupted.")
 def simulate(db: str, as_json: bool, **options: Any) -> None:
-    """Simulate a span of time and store its telemetry.
+    """Simulate a span of time and store its telemetry and what happens.
 
-    The same command after an interruption resumes the run; after a complete run it returns
-    that run. --new starts another.
+    --machines takes names, 'all', or a whole number: how many. The same command after an
+    interruption resumes the run; after a complete run it returns that run. --new starts
+    another.
     """
-    run = opened(db).simulate(**options, progress=sys.stderr.isatty())
+    policies = options.pop("policies")
+    policy = policies[0] if len(policies) == 1 else list(policies) or None
+    if options["truth_interval"] == "none":
+        options["truth_interval"] = None
+    options |= counted(options["machines"], options["fleet"])
+    run = opened(db).simulate(**options, policy=policy, progress=sys.stderr.isatty())
     emit(*_summary(run, as_json))
 
 
+def counted(machines: Any, fleet: int | None) -> dict[str, Any]:
+    """Return the options for ``--machines 1000``: a whole number is how many, as in ``twin init``."""
+    if fleet is None and isinstance(machines, list) and len(machines) == 1 and machines[0].isdecimal():
+        return {"machines": "all", "fleet": int(machines[0])}
+    return {}
+
+
 def _summary(run: Run, as_json: bool) -> tuple[dict[str, Any], bool, str]:
-    seconds = run.seconds
+    seconds, row, figures = run.seconds, run.row, run.summary()
+    pairs = [{name: pair[name] for name in ("run_id", *_FIGURES)} for pair in run.paired()]
     record = {
         "run_id": run.id,
         "status": run.status,
@@ -94,10 +134,23 @@ def _summary(run: Run, as_json: bool) -> tuple[dict[str, Any], bool, str]:
         "digest": run.digest(),
         "resumed": run.resumed,
         "reused": run.reused,
+        "events_digest": row.events_digest,
+        **{name: figures.get(name) for name in _FIGURES},
+        "paired": pairs,
     }
     how = "already complete" if run.reused else "resumed and completed" if run.resumed else "complete"
     pace = "" if run.reused else f" in {seconds:.2f} s"
-    return record, as_json, f"run {run.id} {how}: {run.rows:,} rows{pace}, digest {record['digest']}"
+    size = f"{run.rows:,} rows" if row.telemetry else "events only"
+    lines = [f"run {run.id} {how}: {size}{pace}, digest {record['digest']}"]
+    if len(pairs) > 1:
+        lines += ["paired runs: the same machines, weather and lives", table(pairs)]
+    else:
+        down, cost = figures.get("downtime_h") or 0.0, figures.get("cost") or 0.0
+        lines.append(f"{figures.get('failures', 0)} failures, {down:,.1f} h of downtime, cost {cost:,.0f}")
+    return record, as_json, "\n".join(lines)
+
+
+_FIGURES = ("policy", "machines", "failures", "tasks_done", "downtime_h", "availability", "mtbf_h", "mttr_h", "cost")
 
 
 @cli.command()
@@ -151,10 +204,19 @@ def replay(db: str, as_json: bool, run: str, verify: bool) -> None:
 @click.option(
     "--layout", type=choice(["tables", "five_tables"]), default="tables", show_default=True, help="Which tables."
 )
-def export(db: str, as_json: bool, run: str | None, file_format: str, out: str, layout: str) -> None:
+@click.option(
+    "--transport",
+    default=None,
+    metavar="KEY=VALUE,...",
+    help="Write telemetry as received: drop=P,duplicate=P,delay=D,reorder=P,reorder_within=D,"
+    "outage_per_day=N,outage=D,seed=N.",
+)
+def export(
+    db: str, as_json: bool, run: str | None, file_format: str, out: str, layout: str, transport: str | None
+) -> None:
     """Write a run and the plant's tables as files, one a table."""
     plant = opened(db)
-    files = plant.export(out, format=file_format, run=run, layout=layout)
+    files = plant.export(out, format=file_format, run=run, layout=layout, transport=transport)
     runs = plant.runs.rows() if run is None else [plant.runs.row(run)]
     if runs and runs[-1]["status"] != "complete":
         part = f"{runs[-1]['committed_rows']:,} of {runs[-1]['rows']:,} rows"
@@ -187,7 +249,7 @@ def bench(rows: int, as_json: bool) -> None:
     emit(run_bench(rows), as_json)
 
 
-for _command in (scenario, failure, maintenance, machine, technician, runs, upcoming):
+for _command in (scenario, failure, maintenance, machine, technician, alarm, runs, what_if, upcoming):
     cli.add_command(_command)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import click
 
 from twin.cli_output import common, emit, emit_rows, given, opened
+from twin.errors import BadRequest, shown
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 _MACHINE_COLUMNS = ("machine_id", "name", "machine_type", "location", "description")
 _RUN_COLUMNS = ("run_id", "name", "status", "start_at", "end_at", "interval", "seed", "machines", "rows", "digest")
 
@@ -97,17 +102,36 @@ def technician_show(db: str, as_json: bool, technician_id: str) -> None:
     emit(opened(db, read_only=True).technicians.get(technician_id), as_json)
 
 
+def _shift_options(function: _F) -> _F:
+    weekdays = click.option("--weekdays", default=None, metavar="12345", help="Days, 1 Monday to 7 Sunday [all].")
+    return click.option("--shift", default=None, metavar="H-H", help="Hours (UTC) when work may begin [0-24].")(
+        weekdays(function)
+    )
+
+
+def _shift(shift: str | None) -> dict[str, float]:
+    """Return the fields of ``6-16``."""
+    if shift is None:
+        return {}
+    start, _, end = shift.partition("-")
+    try:
+        return {"shift_start_h": float(start), "shift_end_h": float(end)}
+    except ValueError:
+        raise BadRequest(f"a shift is two hours of the day, such as 6-16 or 8-20.5, got {shown(shift)}") from None
+
+
 @technician.command("create")
 @common
 @click.argument("technician_id")
 @click.option("--name", required=True, help="The person's name.")
 @click.option("--skill", "skills", multiple=True, help="Such as mechanical, electrical or instrumentation; repeatable.")
 @click.option("--hourly-cost", type=float, default=0.0, show_default=True, help="Cost of an hour.")
+@_shift_options
 def technician_create(
-    db: str, as_json: bool, technician_id: str, name: str, skills: tuple[str, ...], hourly_cost: float
+    db: str, as_json: bool, technician_id: str, skills: tuple[str, ...], shift: str | None, **fields: Any
 ) -> None:
     """Add a technician."""
-    created = opened(db).technicians.create(technician_id, name=name, skills=skills, hourly_cost=hourly_cost)
+    created = opened(db).technicians.create(technician_id, skills=skills, **given(**fields), **_shift(shift))
     emit(created, as_json, f"created technician {created['technician_id']} ({created['name']})")
 
 
@@ -117,11 +141,12 @@ def technician_create(
 @click.option("--name", default=None, help="The person's name.")
 @click.option("--skill", "skills", multiple=True, help="Replaces the skills; repeatable.")
 @click.option("--hourly-cost", type=float, default=None, help="Cost of an hour.")
+@_shift_options
 def technician_update(
-    db: str, as_json: bool, technician_id: str, name: str | None, skills: tuple[str, ...], hourly_cost: float | None
+    db: str, as_json: bool, technician_id: str, skills: tuple[str, ...], shift: str | None, **fields: Any
 ) -> None:
     """Change a technician; what is not given stays."""
-    changes = given(name=name, skills=skills or None, hourly_cost=hourly_cost)
+    changes = given(skills=skills or None, **fields) | _shift(shift)
     updated = opened(db).technicians.update(technician_id, **changes)
     emit(updated, as_json, f"updated technician {updated['technician_id']}")
 

@@ -227,7 +227,14 @@ def failure_delete(db: str, as_json: bool, mode: str) -> None:
 @click.option("--level", type=float, default=None, help="Damage above 0, up to 1, instead of a severity.")
 @click.option("--at", required=True, metavar="T", help="Onset.")
 @click.option("--until", default=None, metavar="T", help="When it ends [until cleared].")
-@click.option("--progression", default="step", show_default=True, help="step: the severity holds.")
+@click.option(
+    "--progression",
+    type=choice(["step", "progressive"]),
+    default="step",
+    show_default=True,
+    help="The damage holds its level, or grows to functional failure.",
+)
+@click.option("--time-to-failure", default=None, metavar="D", help="Of a progressive injection: running time.")
 def failure_inject(db: str, as_json: bool, mode: str, **options: Any) -> None:
     """Inject a failure into a machine."""
     number = opened(db).failure_modes.inject(mode, **options)

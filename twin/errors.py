@@ -44,6 +44,10 @@ class StoreFault(TwinError):
     """The disk or the database refused: full, unwritable, damaged."""
 
 
+class PolicyFault(BadRequest):
+    """A policy's function raised, or returned what is no list of tasks; the run keeps what it had committed."""
+
+
 class RunInterrupted(TwinError):
     """A run was stopped before its end; what was committed is kept."""
 

@@ -8,18 +8,21 @@ from numba import njit
 from twin import physics
 from twin.layout import DEFECT, GAIN, IMPULSIVENESS, MISALIGNMENT, N_CHANNELS, N_KINDS, N_PHYSICS, NEVER_US, NOISE
 
+UNSEEN = 1e-6
+"""Damage that no signal shows."""
+
 
 @njit(error_model="numpy")
-def parameters_at(tl, row, out):
-    """Fill `out` with physics and sensor parameters under the damage levels of a timeline row."""
+def parameters_at(tl, levels, out):
+    """Fill `out` with physics and sensor parameters under the level of each source of effects."""
     for i in range(N_PHYSICS):
         out[i] = 0.0 if i in (MISALIGNMENT, DEFECT, IMPULSIVENESS) else 1.0
     for c in range(N_CHANNELS):
         for k in range(N_KINDS):
             out[N_PHYSICS + c * N_KINDS + k] = 1.0 if k in (NOISE, GAIN) else 0.0
     for e in range(tl.effect_source.size):
-        damage = tl.levels[row, tl.effect_source[e]]
-        if damage <= 0.0:
+        damage = levels[tl.effect_source[e]]
+        if damage <= UNSEEN:
             continue
         form = tl.effect_form[e]
         change = form[0] * physics.effect_shape(damage, np.int64(form[1]), form[2], form[3])
@@ -27,6 +30,27 @@ def parameters_at(tl, row, out):
             out[tl.effect_target[e]] *= max(0.0, 1.0 + change)
         else:
             out[tl.effect_target[e]] += change
+
+
+@njit(error_model="numpy", forceinline=True)
+def scale_inputs(tl, levels, out):
+    """Multiply load, add to the ambient and multiply the load's fluctuation by what the modes do to inputs."""
+    for e in range(tl.input_source.size):
+        level = levels[tl.input_source[e]]
+        if level <= UNSEEN:
+            continue
+        form = tl.input_form[e]
+        # a proportional effect is exact, so that a level of 1 is the gain itself
+        proportional = form[1] == 0.0 and form[2] == 1.0
+        shape = level if proportional else physics.effect_shape(level, np.int64(form[1]), form[2], form[3])
+        change = form[0] * shape
+        kind = tl.input_kind[e]
+        if kind == 0:
+            out[0] *= 1.0 + change
+        elif kind == 1:
+            out[1] += change
+        else:
+            out[2] *= 1.0 + change
 
 
 @njit(error_model="numpy", forceinline=True)

@@ -28,6 +28,7 @@ from twin.layout import (
     NOISE,
     OFFSET,
     POWER,
+    POWERED,
     SPEED,
     SPIKE_PROBABILITY,
     SPIKE_SIZE,
@@ -78,16 +79,16 @@ def draw_words(seed, machine_id, stream, t_us, interval_us, a, b, c, d):
 
 
 @njit(error_model="numpy")
-def true_signals(machine, p, load, speed, housing, wander, signals):
-    """Fill the eight signals before the instruments; `load` includes its ripple."""
+def true_signals(machine, p, powered, load, speed, housing, wander, signals):
+    """Fill the eight signals before the instruments; `load` includes its ripple, `powered` is 1 or 0."""
     friction = machine.friction_torque_nm * F(p[FRICTION])
     winding_loss = F(p[WINDING_LOSS])
     torque, power, current, omega = signals[TORQUE], signals[POWER], signals[CURRENT], machine.rated_omega
     for i in range(load.size):
-        torque[i] = physics.torque(load[i], speed[i], machine.rated_torque_nm, friction)
+        torque[i] = powered * physics.torque(load[i], speed[i], machine.rated_torque_nm, friction)
     for i in range(load.size):
         fraction = physics.motor_loss_fraction(load[i], machine.efficiency, winding_loss)
-        power[i] = physics.electric_power(torque[i], speed[i] * omega, fraction, machine.idle_power_w)
+        power[i] = powered * physics.electric_power(torque[i], speed[i] * omega, fraction, machine.idle_power_w)
     for i in range(load.size):
         current[i] = physics.line_current(power[i], load[i], machine.supply_voltage_v, machine.power_factor)
     rpm, temperature, rated_rpm = signals[SPEED], signals[TEMPERATURE], F(machine.rated_speed_rpm)
@@ -189,7 +190,7 @@ def report(tl, m, state, p, t_us, interval_us, load, speed, housing, wander, wor
     ripple = words[N_CHANNELS]
     for i in range(n):
         load[i] *= F(1.0) + machine.ripple_sd * noise.normal(ripple[i])
-    true_signals(machine, p, load, speed, housing, wander, signals)
+    true_signals(machine, p, F(tl.inputs[state.segment, POWERED]), load, speed, housing, wander, signals)
     for c in range(N_CHANNELS):
         s = p[N_PHYSICS + c * N_KINDS : N_PHYSICS + (c + 1) * N_KINDS]
         counts, low, high, sd, relative = tl.channels[c]

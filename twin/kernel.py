@@ -28,6 +28,7 @@ from twin.layout import (
     N_PHYSICS,
     NEVER_US,
     OFFSET,
+    POWERED,
     STUCK,
     THERMAL_RESISTANCE,
     WINDING_LOSS,
@@ -93,10 +94,11 @@ def start(tl, m, t_us, settled, state):
         state.latched[c] = np.nan
     p = np.empty(N_PHYSICS + N_CHANNELS * N_KINDS)
     u = np.empty(6)
-    parameters_at(tl, tl.level_row[first], p)
+    parameters_at(tl, tl.levels[tl.level_row[first]], p)
     inputs_at(tl, m, first, t_us, u)
     state.load, state.speed = (u[0], u[2]) if settled else (0.0, 0.0)
     heat, winding = losses(machine, p, state.load, state.speed)
+    heat, winding = heat * tl.inputs[first, POWERED], winding * tl.inputs[first, POWERED]
     state.housing_c = hall_c(state, u[4], tl.tracks[first, 2] >= 0)
     state.winding_k = 0.0
     if settled:
@@ -113,7 +115,7 @@ def enter_segment(tl, m, state, p, signals):
         state.drift[c] += grown
     state.segment += 1
     state.segment_us = state.t_us
-    parameters_at(tl, tl.level_row[state.segment], p)
+    parameters_at(tl, tl.levels[tl.level_row[state.segment]], p)
     for c in range(N_CHANNELS):
         if p[N_PHYSICS + c * N_KINDS + DRIFT] == 0.0:
             state.drift[c] = 0.0
@@ -128,7 +130,8 @@ def latch(tl, machine, m, state, p, signals):
     inputs_at(tl, m, state.segment, state.t_us, u)
     scale = tl.inputs[state.segment, 5]
     fill_latent(machine, state, u, scale, 0.0, state.t_us, 0, now[0], now[1], now[2], now[3])
-    true_signals(machine, p, now[0], now[1], now[2], now[3], signals)
+    powered = F(tl.inputs[state.segment, POWERED])
+    true_signals(machine, p, powered, now[0], now[1], now[2], now[3], signals)
     for c in range(N_CHANNELS):
         s = p[N_PHYSICS + c * N_KINDS : N_PHYSICS + (c + 1) * N_KINDS]
         if s[STUCK] <= 0.0:
@@ -140,7 +143,7 @@ def latch(tl, machine, m, state, p, signals):
 
 
 @cached_njit
-def advance(tl, states, t0_us, interval_us, ticks, out, column, missing):
+def advance(tl, states, t0_us, interval_us, ticks, out, column, stride, missing):
     """Take every machine of the timeline through its next readings.
 
     Parameters
@@ -155,8 +158,8 @@ def advance(tl, states, t0_us, interval_us, ticks, out, column, missing):
         Readings of each machine; 1 or more.
     out : float32 array (channels, columns), C-contiguous
         Filled machine by machine from `column` on; NaN where a reading is missing.
-    column : int
-        Where the first machine's readings begin.
+    column, stride : int
+        Where the first machine's readings begin, and how far on the next machine's do.
     missing : bool array (channels,)
         Set for the channels in which readings may be missing.
     """
@@ -165,7 +168,7 @@ def advance(tl, states, t0_us, interval_us, ticks, out, column, missing):
     words = np.empty((12, width), np.uint32)
     signals = np.empty((N_CHANNELS, width), np.float32)
     for m in range(states.size):
-        walk(tl, m, states[m], t0_us, interval_us, ticks, out, column + m * ticks, latent, words, signals, missing)
+        walk(tl, m, states[m], t0_us, interval_us, ticks, out, column + m * stride, latent, words, signals, missing)
 
 
 @njit(error_model="numpy")
@@ -185,7 +188,7 @@ def walk(tl, m, state, t0_us, interval_us, n, out, column, latent, words, signal
         p = np.zeros(p.size)
         enter_segment(tl, m, state, p, signals)
     else:
-        parameters_at(tl, tl.level_row[state.segment], p)
+        parameters_at(tl, tl.levels[tl.level_row[state.segment]], p)
     done, filled, t_us = 0, 0, t0_us
     until_us = inputs_at(tl, m, state.segment, state.t_us, u)
     while True:
@@ -265,6 +268,7 @@ def thermal_slopes(tl, m, state, p, u, scale, end_us, decays):
     load_mean = max(0.0, load_mean * (1.0 + machine.load_sd * scale * wandering))
     speed_mean = max(0.0, physics.lagged_mean(state.speed, u[2], u[3], machine.speed_tau_s, h, decays[2]))
     heat, winding_heat = losses(machine, p, load_mean, speed_mean)
+    heat, winding_heat = heat * tl.inputs[state.segment, POWERED], winding_heat * tl.inputs[state.segment, POWERED]
     air_c = hall_c(state, u[4] + 0.5 * u[5] * h, tl.tracks[state.segment, 2] >= 0)
     target_c = air_c + machine.thermal_resistance_k_per_w * resistance * heat
     housing = (target_c - state.housing_c) * (1.0 - decays[3])

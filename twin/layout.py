@@ -98,6 +98,10 @@ STATE = np.dtype(
 """What a machine carries from one cell to the next."""
 
 
+INPUT_COLUMNS = ("load", "speed", "ambient_c", "load_scale", "ambient_offset_c", "load_variation", "powered")
+POWERED = INPUT_COLUMNS.index("powered")
+
+
 class Timeline(NamedTuple):
     """A plan as sorted arrays: what happens on which machine from when on."""
 
@@ -107,11 +111,14 @@ class Timeline(NamedTuple):
     first: NDArray[np.int64]  # machine i has segments first[i] to first[i + 1]
     drift_before: NDArray[np.float64]  # per machine and channel: what an instrument drifted before the run
     start_us: NDArray[np.int64]  # per segment
-    inputs: NDArray[np.float64]  # per segment: load, speed, ambient_c, load scale, ambient offset, load variation
+    inputs: NDArray[np.float64]  # per segment: see INPUT_COLUMNS
     tracks: NDArray[np.int64]  # per segment and input (load, speed, ambient): track or -1
     track_start_us: NDArray[np.int64]  # per segment and input: when the track's time is zero
     level_row: NDArray[np.int64]  # per segment: row of levels
     levels: NDArray[np.float64]  # damage, rows by sources of effects
+    input_source: NDArray[np.int64]  # what failure modes do to inputs
+    input_kind: NDArray[np.int64]  # 0 load scale, 1 ambient offset, 2 load variation
+    input_form: NDArray[np.float64]  # as effect_form
     effect_source: NDArray[np.int64]
     effect_target: NDArray[np.int64]  # physics parameters, then channel * kinds
     effect_factor: NDArray[np.bool_]  # multiplies; else adds

@@ -22,6 +22,7 @@ DAY_US = 86_400e6
 STREAM_TELEMETRY = 0  # and 1, 2: twelve words a reading
 STREAM_SLOW = 8  # load and vibration wander, at the knots
 STREAM_HALL = 9  # the weather in the hall, shared by all machines (machine 0)
+STREAM_MONITOR = 10  # and 11: hourly means, as the control system sees them
 STREAM_UNIT = 16  # unit-to-unit variation, index = field
 STREAM_FAULT = 32  # + channel: spikes and dropouts
 

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from twin.catalog.checks import refusal
-from twin.catalog.models import Channel, FailureMode, MachineType, Scenario
+from twin.catalog.models import (
+    AlarmRule,
+    Channel,
+    FailureMode,
+    MachineType,
+    MaintenanceAction,
+    Scenario,
+    Technician,
+)
+from twin.policy import Rule
 
-PLAN_FORMAT = 1
+PLAN_FORMAT = 2
 _Micros = Annotated[int, Field(ge=0, lt=2**62)]
 
 
@@ -52,7 +61,10 @@ class Activation(_Frozen):
 
 
 class Injection(_Frozen):
-    """A failure mode held at a level of damage on one machine (``end_us`` ``None``: until cleared)."""
+    """A failure mode put into one machine (``end_us`` ``None``: until cleared).
+
+    The damage holds its level, or, with `time_to_failure_us`, grows from it to 1 in that much running time.
+    """
 
     injection_id: int
     failure_mode: str
@@ -60,12 +72,14 @@ class Injection(_Frozen):
     level: Annotated[float, Field(gt=0, le=1)]
     start_us: int
     end_us: int | None = None
+    time_to_failure_us: Annotated[int, Field(ge=1000, lt=2**62)] | None = None
 
 
 class PlannedTask(_Frozen):
-    """A maintenance task as it stood in the tables when the run began."""
+    """A maintenance task as it stood in the tables when the run began (without a `task_id`: one of a what-if)."""
 
-    task_id: int
+    task_id: int | None
+    number: int | None = None
     machine_id: int
     task_type: str
     action: str
@@ -75,6 +89,21 @@ class PlannedTask(_Frozen):
     status: str
     technician_id: str | None = None
     cost: float = 0.0
+
+
+class Corrective(_Frozen):
+    """What happens after a functional failure.
+
+    Attributes
+    ----------
+    response_us : int
+        From the failure to when the repair can begin at the soonest.
+    emergency_factor : float
+        By which unplanned work costs more: labour and parts.
+    """
+
+    response_us: Annotated[int, Field(ge=0, lt=2**62)] = 4 * 3_600_000_000
+    emergency_factor: Annotated[float, Field(ge=1.0, le=100.0)] = 1.5
 
 
 class Plan(_Frozen):
@@ -88,8 +117,24 @@ class Plan(_Frozen):
         The address of all noise, 0 to 2**63 - 1.
     settled : bool
         Whether machines begin at the operating point of their first tick (else cold, at rest).
-    profiles : tuple of str
-        Content hashes of the recorded profiles that the scenarios follow.
+    wear : str
+        ``off``; ``new``: machines wear, and begin with new parts; ``used``: with parts of random age.
+    telemetry : bool
+        Whether readings are made; else the run has events and truth only.
+    truth_us : int or None
+        Interval of the rows of ``ground_truth`` beside those at changes.
+    acting : bool
+        Whether maintenance tasks act on the machines.
+    corrective : Corrective or None
+        How failures are repaired; ``None``: not at all.
+    policies : tuple of Rule
+        What else asks for maintenance (see `twin.policy`).
+    actions, technicians, alarm_rules
+        Definitions that maintenance and alarms use.
+    halt_us : int or None
+        From when on no maintenance work begins.
+    base_sha256 : str or None
+        Of a what-if: the plan that it departs from.
     """
 
     format: Annotated[int, Field(ge=1, le=PLAN_FORMAT)] = PLAN_FORMAT
@@ -106,6 +151,17 @@ class Plan(_Frozen):
     activations: tuple[Activation, ...] = ()
     injections: tuple[Injection, ...] = ()
     tasks: tuple[PlannedTask, ...] = ()
+    wear: Literal["off", "new", "used"] = "off"
+    telemetry: bool = True
+    truth_us: Annotated[int, Field(ge=1_000_000, lt=2**62)] | None = None
+    acting: bool = False
+    corrective: Corrective | None = None
+    policies: tuple[Rule, ...] = ()
+    actions: dict[str, MaintenanceAction] = {}
+    technicians: tuple[Technician, ...] = ()
+    alarm_rules: dict[str, AlarmRule] = {}
+    halt_us: int | None = None
+    base_sha256: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -125,9 +181,38 @@ class Plan(_Frozen):
                 raise ValueError("an activation or injection must end after it starts")
         missing = {a.scenario for a in self.activations} - set(self.scenarios)
         missing |= {i.failure_mode for i in self.injections} - set(self.failure_modes)
+        if self.acting:
+            missing |= {t.action for t in self.tasks} - set(self.actions)
+            missing |= {r.action for r in self.policies if r.kind != "callable"} - set(self.actions)
         if missing:
             raise ValueError(f"not defined in the plan: {', '.join(sorted(missing))}")
         return self
+
+    @property
+    def world_sha256(self) -> str:
+        """Content hash of what paired runs share: fleet, span, seed and conditions, whatever maintenance does."""
+        own = {
+            "interval_us",
+            "telemetry",
+            "truth_us",
+            "tasks",
+            "policies",
+            "corrective",
+            "halt_us",
+            "base_sha256",
+            "format",
+        }
+        shared = self.model_dump(mode="json", exclude=own)
+        return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def policy_text(self) -> str:
+        """The policy in words."""
+        if not self.acting:
+            return "none"
+        return "; ".join(rule.text() for rule in self.policies) or (
+            "run-to-failure" if self.corrective is not None else "no repair"
+        )
 
     @property
     def ticks(self) -> int:

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from twin.errors import BadRequest, shown
 from twin.plant_base import Machines, Row, Rows
-from twin.plant_catalog import MachineTypeCollection, MaintenanceActionCollection, TechnicianCollection
+from twin.plant_catalog import (
+    AlarmRuleCollection,
+    MachineTypeCollection,
+    MaintenanceActionCollection,
+    TechnicianCollection,
+)
 from twin.plant_failures import FailureModeCollection
 from twin.plant_machines import MAX_MACHINES, MachineCollection
 from twin.plant_maintenance import MaintenanceCollection
@@ -22,7 +27,9 @@ if TYPE_CHECKING:
 
     from twin.catalog.models import Profile
     from twin.plan import Plan
+    from twin.policy import PolicyLike
     from twin.run import Run
+    from twin.transport import Transport
 
 DEFAULT_PATH = "data/plant.duckdb"
 COUNTED = ("machines", "scenarios", "failure_modes", "technicians", "maintenance_tasks")
@@ -36,7 +43,7 @@ class Plant:
 
     Attributes
     ----------
-    machines, machine_types, scenarios, failure_modes, maintenance, maintenance_actions, technicians, runs
+    machines, machine_types, scenarios, failure_modes, maintenance, maintenance_actions, technicians, alarm_rules, runs
         Collections with ``list``, ``get``, ``create``, ``update`` and ``delete``.
     path : Path
         The DuckDB file.
@@ -139,6 +146,11 @@ class Plant:
         return TechnicianCollection(self.store)
 
     @cached_property
+    def alarm_rules(self) -> AlarmRuleCollection:
+        """What the control systems of the machines watch."""
+        return AlarmRuleCollection(self.store)
+
+    @cached_property
     def runs(self) -> RunCollection:
         """The simulated runs."""
         return RunCollection(self.store)
@@ -153,17 +165,24 @@ class Plant:
         profiles: Sequence[str | Path | Profile] = (),
         profile_interpolation: str = "hold",
         profile_end: str = "repeat",
+        wear: str = "new",
+        policy: PolicyLike = None,
+        truth_interval: Any = "auto",
+        events_only: bool = False,
+        response: Any = "4h",
+        fleet: int | None = None,
     ) -> Plan:
         """Return the plan that `simulate` would carry out, without carrying it out.
 
         The parameters are those of `simulate`.
         """
-        from twin.plant_compile import Span, compile_tables, read_profiles
+        from twin.plant_compile import Asked, Span, compile_tables, read_profiles
 
         span = Span(start, end, interval)
         recorded = read_profiles(profiles, profile_interpolation, profile_end)
+        asked, _ = Asked.of(span, wear, policy, truth_interval, events_only, response, fleet)
         with self.store.reading() as tx:
-            return compile_tables(tx, span, seed, machines, recorded)
+            return compile_tables(tx, span, seed, machines, recorded, asked)
 
     def simulate(
         self,
@@ -175,6 +194,12 @@ class Plant:
         profiles: Sequence[str | Path | Profile] = (),
         profile_interpolation: str = "hold",
         profile_end: str = "repeat",
+        wear: str = "new",
+        policy: PolicyLike = None,
+        truth_interval: Any = "auto",
+        events_only: bool = False,
+        response: Any = "4h",
+        fleet: int | None = None,
         name: str | None = None,
         new: bool = False,
         progress: bool = True,
@@ -198,6 +223,24 @@ class Plant:
             Recorded inputs that every machine follows from the start on, whatever else is active.
         profile_interpolation, profile_end : str
             How CSV profiles are read: ``hold`` or ``linear``; ``repeat`` or ``end``.
+        wear : str
+            ``new``: machines wear, and begin with new parts; ``used``: with parts of random age;
+            ``off``: nothing comes by itself.
+        policy : str, rule, function or list of them, optional
+            When maintenance is asked for beside what is scheduled: ``"run-to-failure"`` (the
+            default), ``"periodic:30d"``, ``"running:500h:lubricate"``,
+            ``"condition:vibration_mm_s>4.5"``, a rule of `twin.policy`, or a function that sees what
+            has been reported (`twin.reported.Reported`) and returns tasks. ``"no-repair"``: what fails
+            stays failed.
+        truth_interval : duration or None
+            Between rows of the truth beside those at changes; ``"auto"``: 1 h, or 1 d where the run is
+            long or has events only; ``None``: at changes only, and no remaining useful life.
+        events_only : bool
+            No readings: failures, work, alarms and truth only, in seconds for a thousand machine-years.
+        response : duration
+            From a failure to when its repair can begin at the soonest.
+        fleet : int, optional
+            Simulate that many machines: those asked for, and as many more like them as are missing.
         name : str, optional
             A name for the run.
         new : bool
@@ -211,15 +254,17 @@ class Plant:
             The complete run.
         """
         from twin.catalog.checks import check_name
-        from twin.plant_compile import refuse_absurd_size
+        from twin.plant_compile import Asked, Span, refuse_absurd_size
         from twin.run import simulate
 
         if name is not None:
             check_name(name, "run name")
-        plan = self.plan(start, end, interval, seed, machines, profiles, profile_interpolation, profile_end)
+        asked = (wear, policy, truth_interval, events_only, response, fleet)
+        _, functions = Asked.of(Span(start, end, interval), *asked)
+        plan = self.plan(start, end, interval, seed, machines, profiles, profile_interpolation, profile_end, *asked)
         begun = None if new else self.store.find_run(plan.sha256)
         refuse_absurd_size(plan, self.path.resolve().parent, begun.committed_rows if begun is not None else 0)
-        run = simulate(self.store, plan, new=new, progress=progress, name=name or "")
+        run = simulate(self.store, plan, new=new, progress=progress, name=name or "", functions=functions)
         if name is not None and run.row.name != name:
             self.runs.update(run.id, name=name)
         return run
@@ -242,7 +287,12 @@ class Plant:
         return list(table.rename_columns(_distinct(table.column_names)).to_pylist(maps_as_pydicts="strict"))
 
     def export(
-        self, out: str | Path, format: str = "parquet", run: int | str | None = None, layout: str = "tables"
+        self,
+        out: str | Path,
+        format: str = "parquet",
+        run: int | str | None = None,
+        layout: str = "tables",
+        transport: Transport | str | None = None,
     ) -> list[Path]:
         """Write a run and the plant's tables as files, one a table.
 
@@ -257,14 +307,21 @@ class Plant:
         layout : str
             ``tables``: the plant's own; ``five_tables``: telemetry, errors, maint, failures and
             machines, as predictive-maintenance courses use them.
+        transport : Transport or str, optional
+            Write telemetry as received, with ``received_at`` and in its order, for example
+            ``"drop=0.01,delay=5s,seed=7"`` (see `twin.transport`). The stored rows stay clean.
 
         Returns
         -------
         list of Path
             The files that were written.
         """
+        if transport is not None:
+            from twin.transport import Transport
+
+            transport = Transport.of(transport)
         number = None if run is None else int(self.runs.row(run)["run_id"])
-        return self.store.export(_path(out), format=format, run_id=number, layout=layout)
+        return self.store.export(_path(out), format=format, run_id=number, layout=layout, transport=transport)
 
     def counts(self) -> dict[str, int]:
         """Return how many rows the plant's tables of the fleet have."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from twin.catalog.checks import checked
-from twin.catalog.models import MachineType, MaintenanceAction, Technician
+from twin.catalog.models import AlarmRule, MachineType, MaintenanceAction, Technician
 from twin.errors import BadRequest, shown
 from twin.plant_base import Collection, Row, Rows, find, in_use, only
 
@@ -115,11 +115,22 @@ class MaintenanceActionCollection(CatalogCollection[MaintenanceAction]):
             find(tx.rows("failure_modes"), mode, "failure mode")
 
 
+class AlarmRuleCollection(CatalogCollection[AlarmRule]):
+    """The alarm rules: ``plant.alarm_rules``."""
+
+    table, kind, model = "alarm_rules", "alarm rule", AlarmRule
+    columns = ("name", "title", "channel", "level", "limit", "relative", "iso_zone", "trip")
+
+    def _values(self, model: AlarmRule) -> Row:
+        fields = {column: getattr(model, column) for column in ("name", "title", "description", "channel", "level")}
+        return {**fields, "definition": model.model_dump(mode="json")}
+
+
 class TechnicianCollection(CatalogCollection[Technician]):
     """The technicians: ``plant.technicians``."""
 
     table, kind, model, key = "technicians", "technician", Technician, "technician_id"
-    columns = ("technician_id", "name", "skills", "hourly_cost")
+    columns = ("technician_id", "name", "skills", "hourly_cost", "shift_start_h", "shift_end_h", "weekdays")
 
     def create(self, technician_id: str, /, **fields: Any) -> Row:
         """Add a technician.
@@ -129,8 +140,9 @@ class TechnicianCollection(CatalogCollection[Technician]):
         technician_id : str
             Short and not yet in use, for example ``T-05``.
         **fields
-            ``name``, ``skills`` (a sequence of snake_case words) and ``hourly_cost`` (the plant's
-            currency an hour).
+            ``name``, ``skills`` (a sequence of snake_case words), ``hourly_cost`` (the plant's currency
+            an hour), ``shift_start_h``, ``shift_end_h`` (hours of the day, UTC) and ``weekdays`` (such as
+            ``"12345"``).
         """
         return super().create(technician_id, **fields)
 

@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from twin.agenda import best_action
 from twin.catalog.checks import check_name, refusal
 from twin.catalog.loader import load_catalog
-from twin.catalog.models import Channel, MachineType, Profile, Scenario, read_profile_csv
-from twin.errors import BadRequest, shown
-from twin.plan import Activation, Injection, Plan, PlannedMachine, PlannedTask
+from twin.catalog.models import (
+    AlarmRule,
+    Channel,
+    MachineType,
+    MaintenanceAction,
+    Profile,
+    Scenario,
+    Technician,
+    read_profile_csv,
+)
+from twin.errors import BadRequest, shown, unknown
+from twin.plan import Activation, Corrective, Injection, Plan, PlannedMachine, PlannedTask
 from twin.plant_base import Machines, Row, Rows, number_of, overlap, some_machines
 from twin.plant_failures import definition as failure_mode
 from twin.plant_maintenance import OPEN
+from twin.policy import PolicyLike, Rule, parse
 from twin.times import format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
     from twin.store import Transaction
 
+_Model = TypeVar("_Model", bound=BaseModel)
 MAX_ROWS = 20_000_000_000
 BYTES_PER_ROW = 16
 PROFILE_PRIORITY = 100
+WEARS = ("off", "new", "used")
+NO_REPAIR = "no-repair"
+LONG_US = 60 * 86_400_000_000
+MAX_FLEET = 32_767
 FINEST_US = 1_000
 
 
@@ -54,18 +71,71 @@ class Span:
         return overlap((self.start_us, self.end_us), (row["start_at"], row["end_at"]))
 
 
-def compile_tables(tx: Transaction, span: Span, seed: Any, machines: Machines, profiles: Sequence[Profile]) -> Plan:
+@dataclass(frozen=True)
+class Asked:
+    """What a run is asked beside the tables, checked (see `twin.plant.Plant.simulate`)."""
+
+    wear: str = "new"
+    telemetry: bool = True
+    truth_us: int | None = None
+    rules: tuple[Rule, ...] = ()
+    corrective: Corrective | None = field(default_factory=Corrective)
+    fleet: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        span: Span,
+        wear: Any,
+        policy: PolicyLike,
+        truth_interval: Any,
+        events_only: Any,
+        response: Any,
+        fleet: Any,
+    ) -> tuple[Asked, dict[str, Any]]:
+        """Return what is asked, and the functions of the policy by name."""
+        if wear not in WEARS:
+            raise unknown("wear", wear, WEARS)
+        if not isinstance(events_only, bool):
+            raise BadRequest(f"events_only must be True or False, got {shown(events_only)}")
+        corrective: Corrective | None = None
+        if policy == NO_REPAIR:
+            policy = None
+        else:
+            corrective = Corrective(response_us=parse_duration(response, "response", allow_zero=True))
+        rules, functions = parse(policy)
+        auto = "1d" if events_only or span.end_us - span.start_us > LONG_US else "1h"
+        interval = auto if truth_interval == "auto" else truth_interval
+        truth_us = None if interval is None else parse_duration(interval, "truth_interval")
+        if truth_us is not None and truth_us < 1_000_000:
+            raise BadRequest(f"truth_interval must be 1 s or longer, got {shown(truth_interval)}")
+        number = None if fleet is None else number_of(fleet)
+        if fleet is not None and (number is None or not 1 <= number <= MAX_FLEET):
+            raise BadRequest(f"fleet must be a whole number from 1 to {MAX_FLEET}, got {shown(fleet)}")
+        return cls(wear, not events_only, truth_us, rules, corrective, number), functions
+
+
+def compile_tables(
+    tx: Transaction, span: Span, seed: Any, machines: Machines, profiles: Sequence[Profile], asked: Asked | None = None
+) -> Plan:
     """Return the plan that the tables describe (see `twin.plant.Plant.plan`)."""
+    asked = asked or Asked()
     number = None if isinstance(seed, str) else number_of(seed)
     if number is None or not 0 <= number < 2**63:
         raise BadRequest(f"seed must be an integer from 0 to 2**63 - 1, got {shown(seed)}")
     fleet = some_machines(tx, machines)
+    if asked.fleet is not None:
+        fleet = like_fleet(fleet, asked.fleet)
     ids = {row["machine_id"] for row in fleet}
     scenarios, activations = _activations(tx, span, ids)
     _add_profiles(scenarios, activations, profiles, span, ids)
     modes = {row["failure_mode_id"]: row for row in tx.rows("failure_modes")}
     injections = _injections(tx, span, ids, modes)
+    definitions = {row["name"]: failure_mode(row) for row in modes.values()}
     used_modes = {i.failure_mode for i in injections}
+    if asked.wear != "off":
+        used_modes |= {name for name, mode in definitions.items() if mode.wear is not None}
+    _refuse_unknown_actions(tx, asked.rules)
     fields = {
         "machines": tuple(PlannedMachine(**{key: row[key] for key in PlannedMachine.model_fields}) for row in fleet),
         "start_us": span.start_us,
@@ -75,15 +145,71 @@ def compile_tables(tx: Transaction, span: Span, seed: Any, machines: Machines, p
         "machine_types": _types(tx, {row["machine_type"] for row in fleet}),
         "channels": _channels(tx),
         "scenarios": {name: scenarios[name] for name in sorted(scenarios)},
-        "failure_modes": {row["name"]: failure_mode(row) for row in modes.values() if row["name"] in used_modes},
+        "failure_modes": {name: definitions[name] for name in sorted(used_modes)},
         "activations": tuple(sorted(activations, key=_activation_order)),
         "injections": injections,
         "tasks": _tasks(tx, span, ids),
+        "wear": asked.wear,
+        "telemetry": asked.telemetry,
+        "truth_us": asked.truth_us,
+        "acting": True,
+        "corrective": asked.corrective,
+        "policies": asked.rules,
+        "actions": _definitions(tx, "maintenance_actions", MaintenanceAction),
+        "technicians": tuple(
+            Technician.model_validate({**row, "skills": tuple(row["skills"])}) for row in tx.rows("technicians")
+        ),
+        "alarm_rules": _definitions(tx, "alarm_rules", AlarmRule),
     }
+    _refuse_undoable(fields)
     try:
         return Plan(**fields)
     except ValidationError as error:
         raise refusal(error, Plan, "plan") from None
+
+
+def _definitions(tx: Transaction, table: str, model: type[_Model]) -> dict[str, _Model]:
+    """Return the rows of a table as their models, in the order of their names."""
+    rows = sorted(tx.rows(table), key=lambda row: str(row["name"]))
+    return {row["name"]: model.model_validate(row["definition"]) for row in rows}
+
+
+def like_fleet(rows: Rows, number: int) -> Rows:
+    """Return a fleet of that many machines: those given, and as many more like them as are missing."""
+    fleet, following = rows[:number], max(row["machine_id"] for row in rows) + 1
+    for i in range(number - len(fleet)):
+        machine_id = following + i
+        copy = {"machine_id": machine_id, "name": f"V-{machine_id:05d}", "unit_seed": machine_id}
+        fleet.append(rows[i % len(rows)] | copy)
+    if fleet[-1]["machine_id"] > MAX_FLEET:
+        raise BadRequest(f"a fleet of {number} needs machine ids above {MAX_FLEET}; ask for fewer")
+    return fleet
+
+
+def _refuse_unknown_actions(tx: Transaction, rules: Sequence[Rule]) -> None:
+    known = [row["name"] for row in tx.rows("maintenance_actions")]
+    for rule in rules:
+        if rule.kind != "callable" and rule.action not in known:
+            raise unknown(f"maintenance action of the policy {rule.text()!r}:", rule.action, known)
+
+
+def _refuse_undoable(fields: Mapping[str, Any]) -> None:
+    """Refuse work that no technician of the plant knows how to do."""
+    technicians, actions = fields["technicians"], fields["actions"]
+    skills = {skill for technician in technicians for skill in technician.skills}
+    wanted = [(f"task {task.task_id}", task.action) for task in fields["tasks"] if task.technician_id is None]
+    wanted += [(f"policy {rule.text()}", rule.action) for rule in fields["policies"] if rule.kind != "callable"]
+    if fields["corrective"] is not None:
+        for name in sorted(fields["failure_modes"]):
+            best = best_action(actions.values(), name)
+            if best is not None and fields["wear"] != "off":
+                wanted.append((f"the repair of {name}", best.name))
+    for what, action in wanted:
+        if technicians and actions[action].skill not in skills:
+            raise BadRequest(
+                f"{what} ({action}) needs the skill {actions[action].skill}, which no technician has; "
+                "create one with technicians.create, or give it to one of them"
+            )
 
 
 def read_profiles(sources: Any, interpolation: str, at_end: str) -> tuple[Profile, ...]:
@@ -109,6 +235,8 @@ def read_profiles(sources: Any, interpolation: str, at_end: str) -> tuple[Profil
 
 def refuse_absurd_size(plan: Plan, directory: Path, stored: int = 0) -> None:
     """Refuse a run that could never be stored, before anything is written; `stored` rows of it are there already."""
+    if not plan.telemetry:
+        return
     what = f"{len(plan.machines)} machines x {plan.ticks:,} readings = {plan.rows:,} rows"
     if plan.rows > MAX_ROWS:
         raise BadRequest(
@@ -167,14 +295,29 @@ def _add_profiles(
 def _injections(tx: Transaction, span: Span, ids: set[int], modes: dict[int, Row]) -> tuple[Injection, ...]:
     rows: Rows = [row for row in tx.rows("failure_injections") if row["machine_id"] in ids and span.overlaps(row)]
     keys = [
-        (row["machine_id"], modes[row["failure_mode_id"]]["name"], row["start_at"], row["end_at"], row["level"])
+        (
+            row["machine_id"],
+            modes[row["failure_mode_id"]]["name"],
+            row["start_at"],
+            row["end_at"],
+            row["level"],
+            None if row["time_to_failure_h"] is None else max(1_000_000, round(row["time_to_failure_h"] * 3.6e9)),
+        )
         for row in rows
     ]
     # numbered by what they are, not by when they were asked for: equal plants give equal plans
-    ordered = sorted(keys, key=lambda k: (k[0], k[1], k[2], k[3] is None, k[3] or 0, k[4]))
+    ordered = sorted(keys, key=lambda k: (k[0], k[1], k[2], k[3] is None, k[3] or 0, k[4], k[5] or 0))
     return tuple(
-        Injection(injection_id=number, machine_id=m, failure_mode=mode, start_us=start, end_us=end, level=level)
-        for number, (m, mode, start, end, level) in enumerate(ordered, start=1)
+        Injection(
+            injection_id=number,
+            machine_id=m,
+            failure_mode=mode,
+            start_us=start,
+            end_us=end,
+            level=level,
+            time_to_failure_us=ttf,
+        )
+        for number, (m, mode, start, end, level, ttf) in enumerate(ordered, start=1)
     )
 
 

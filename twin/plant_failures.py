@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twin.catalog.checks import check_number, checked
-from twin.catalog.models import Effect, FailureMode
+from twin.catalog.models import Effect, FailureMode, Wear
 from twin.catalog.parameters import SEVERITIES
 from twin.errors import BadRequest, shown, unknown
 from twin.plant_base import (
@@ -22,15 +22,25 @@ from twin.plant_base import (
     public,
     span,
 )
-from twin.times import format_time, parse_time
+from twin.times import format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from twin.store import Transaction
 
-_FIELDS = ("name", "title", "description", "category", "effects", "channels")
-_INJECTION = ("injection_id", "failure_mode", "machine", "severity", "level", "progression", "start_at", "end_at")
+_FIELDS = ("name", "title", "description", "category", "effects", "channels", "wear")
+_INJECTION = (
+    "injection_id",
+    "failure_mode",
+    "machine",
+    "severity",
+    "level",
+    "progression",
+    "time_to_failure_h",
+    "start_at",
+    "end_at",
+)
 
 
 class FailureModeCollection(Collection):
@@ -62,6 +72,7 @@ class FailureModeCollection(Collection):
         title: str = "",
         description: str = "",
         channels: Sequence[str] = (),
+        wear: Wear | Mapping[str, Any] | None = None,
     ) -> Row:
         """Add a failure mode.
 
@@ -78,17 +89,21 @@ class FailureModeCollection(Collection):
             The name in words, and what happens.
         channels : sequence of str
             The channels that it visibly moves.
+        wear : mapping, optional
+            How it comes by itself, such as ``{"shape": 1.5, "life_h": 8000.0}``; see
+            `twin.catalog.wear.Wear`. Without it, it comes only when it is injected.
 
         Returns
         -------
         dict
             The failure mode's row.
         """
-        fields = {"name": name, "category": category, "effects": effects, "description": description}
-        fields |= {"channels": channels} | ({"title": title} if title else {})
+        fields: Row = {"name": name, "category": category, "effects": effects, "description": description}
+        fields |= {"channels": channels, "wear": wear} | ({"title": title} if title else {})
         mode = checked(FailureMode, fields, f"failure mode {shown(name)}")
         with self._store.writing() as tx:
             _refuse_taken(tx, mode.name)
+            _refuse_unknown_others(tx, mode)
             tx.insert("failure_modes", tx.failure_mode_row(mode) | {"builtin": False})
             return _public(mode_row(tx, mode.name))
 
@@ -101,6 +116,7 @@ class FailureModeCollection(Collection):
         with self._store.writing() as tx:
             row = mode_row(tx, mode)
             changed = checked(FailureMode, dict(definition(row)) | changes, f"failure mode {shown(mode)}")
+            _refuse_unknown_others(tx, changed)
             if changed.name != mode:
                 _refuse_taken(tx, changed.name)
                 actions = _restoring(tx, mode)
@@ -131,6 +147,7 @@ class FailureModeCollection(Collection):
         until: Any = None,
         level: float | None = None,
         progression: str = "step",
+        time_to_failure: Any = None,
     ) -> int:
         """Put a failure into a machine.
 
@@ -147,7 +164,9 @@ class FailureModeCollection(Collection):
         level : float, optional
             The damage itself instead of a severity: above 0 (new), up to 1 (functional failure).
         progression : str
-            ``step``: the damage holds its level. (``progressive`` is not in this version.)
+            ``step``: the damage holds its level; ``progressive``: it begins there and grows to 1.
+        time_to_failure : duration, optional
+            Of a progressive injection: running time until functional failure, such as ``"6h"``.
 
         Returns
         -------
@@ -155,15 +174,12 @@ class FailureModeCollection(Collection):
             The injection's id, for `clear`. Where injections of one mode overlap on a machine, the
             highest level counts.
         """
-        if progression != "step":
-            if progression == "progressive":
-                raise BadRequest(
-                    "this version holds an injected severity: progression must be 'step', not 'progressive'"
-                )
-            raise unknown("progression", progression, ("step",))
+        hours = _time_to_failure_h(progression, time_to_failure)
         if at is None:
             raise BadRequest("at is missing: when does the failure begin?")
         severity, level = _severity(severity, level)
+        if hours is not None and level >= 1.0:
+            raise BadRequest("a progressive injection must begin below level 1, which is functional failure already")
         start, end = span(at, until, "an injection")
         with self._store.writing() as tx:
             values = {
@@ -172,6 +188,7 @@ class FailureModeCollection(Collection):
                 "severity": severity,
                 "level": level,
                 "progression": progression,
+                "time_to_failure_h": hours,
                 "start_at": start,
                 "end_at": end,
             }
@@ -250,16 +267,40 @@ def _severity(severity: str | None, level: float | None) -> tuple[str, float]:
     return min(SEVERITIES, key=lambda name: abs(SEVERITIES[name] - number)), number
 
 
+def _time_to_failure_h(progression: str, time_to_failure: Any) -> float | None:
+    if progression not in ("step", "progressive"):
+        raise unknown("progression", progression, ("step", "progressive"))
+    if progression == "step":
+        if time_to_failure is not None:
+            raise BadRequest("time_to_failure belongs to a progressive injection; a step holds its level")
+        return None
+    if time_to_failure is None:
+        raise BadRequest('a progressive injection needs a time_to_failure, such as "6h"')
+    us = parse_duration(time_to_failure, "time_to_failure")
+    if us < 1_000_000:
+        raise BadRequest(f"time_to_failure must be 1 s or longer, got {shown(time_to_failure)}")
+    return us / 3.6e9
+
+
 def _public(row: Row) -> Row:
     mode = definition(row)
     effects = [effect.model_dump(mode="json", exclude={"value", "layer"}) for effect in mode.effects]
     kept = {key: value for key, value in row.items() if key != "definition"}
-    return kept | {"effects": effects, "channels": list(mode.channels)}
+    wear = None if mode.wear is None else mode.wear.model_dump(mode="json")
+    return kept | {"effects": effects, "channels": list(mode.channels), "wear": wear}
 
 
 def _refuse_taken(tx: Transaction, name: str) -> None:
     if any(row["name"] == name for row in tx.rows("failure_modes")):
         raise BadRequest(f"there is a failure mode {name} already; choose another name or update it")
+
+
+def _refuse_unknown_others(tx: Transaction, mode: FailureMode) -> None:
+    """Refuse couplings with failure modes that there are not."""
+    known = [row["name"] for row in tx.rows("failure_modes")]
+    for other in mode.wear.accelerated_by if mode.wear is not None else ():
+        if other not in known:
+            raise unknown(f"failure mode that accelerates {mode.name}:", other, known)
 
 
 def _restoring(tx: Transaction, mode: str) -> list[str]:

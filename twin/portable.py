@@ -15,6 +15,7 @@ _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _ROUND = 1.5 * 2.0**52
 _INVERSE = tuple(1.0 / math.factorial(n) for n in range(14))
+_ODD = tuple(1.0 / n for n in range(1, 22, 2))
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -48,8 +49,8 @@ def log(x):
     s = (m - 1.0) / (m + 1.0)
     s2 = s * s
     series = 0.0
-    for n in range(21, -1, -2):
-        series = series * s2 + 1.0 / n
+    for n in range(10, -1, -1):
+        series = series * s2 + _ODD[n]
     return np.float64(k) * _LN2_HIGH + (np.float64(k) * _LN2_LOW + 2.0 * s * series)
 
 

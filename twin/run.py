@@ -1,7 +1,7 @@
-"""From a plan to rows in the plant: simulate, resume, read back, replay.
+"""From a plan to rows in the plant: simulate, resume, replay.
 
 Generation and ingestion run side by side: one thread fills a buffer of readings while another
-hands the previous one to the database. Two buffers go round, so memory does not grow.
+hands the previous one to the database. Buffers go round, so memory does not grow.
 """
 
 from __future__ import annotations
@@ -13,208 +13,115 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from datetime import timedelta
+from typing import Any, Self
 
 from twin import __version__
 from twin.cache import is_warm, source_hash
 from twin.catalog.parameters import CHANNELS
-from twin.digest import as_text, join, row_digest
-from twin.errors import BadRequest, RunInterrupted, TwinError, shown, unknown
+from twin.decisions import Decide, called
+from twin.digest import as_text, join
+from twin.errors import PolicyFault, RunInterrupted, TwinError
+from twin.pacing import chunk_ticks, portion, progress_bar
 from twin.plan import Plan
+from twin.policy import PolicyLike
+from twin.results import RunRecord
 from twin.simulation import Buffers, Chunk, Simulation
-from twin.store import RunRow, Store
-from twin.truth import ground_truth
+from twin.store import RunRow, RunWriter, Store, add_events
+from twin.times import to_datetime
+from twin.what_if import Change, WhatIf, changed, compared
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
-CHUNK_ROWS = 1_500_000
-CHUNK_TICKS = 122_880  # one row group of DuckDB for each machine
 BUFFERS = 3
 INGEST_BOUND_US = 15_000_000
 """Below this interval a chunk takes longer to store than to generate on one processor."""
 
-
-def chunk_ticks(plan: Plan) -> int:
-    """Return how many ticks of the fleet are generated, stored and acknowledged together."""
-    return max(1, min(CHUNK_TICKS, CHUNK_ROWS // len(plan.machines)))
+Functions = Mapping[str, Callable[[Any], Any]]
 
 
-@dataclass(frozen=True)
-class Telemetry:
-    """Readings of a run, not yet read: choose the form."""
-
-    _store: Store
-    _run_id: int
-    _machines: Sequence[int] | None
-    _columns: Sequence[str] | None
-    _start_us: int | None
-    _end_us: int | None
-
-    def df(self) -> pd.DataFrame:
-        """Return a DataFrame, ordered by machine and time."""
-        return self._store.run_frame(self._run_id, self._machines, self._columns, self._start_us, self._end_us)
-
-    def arrow(self) -> pa.Table:
-        """Return an Arrow table, ordered by machine and time."""
-        return self._store.run_arrow(self._run_id, self._machines, self._columns, self._start_us, self._end_us)
-
-
-class Run:
-    """A run of the plant: its rows, its truth and its plan.
-
-    Attributes
-    ----------
-    id : int
-        Its number in the plant.
-    resumed, reused : bool
-        Whether this call went on with an interrupted run, or found the run complete.
-    """
-
-    def __init__(self, store: Store, run_id: int, resumed: bool = False, reused: bool = False) -> None:
-        self._store = store
-        self.id = run_id
-        self.resumed, self.reused = resumed, reused
-
-    def __repr__(self) -> str:
-        row = self.row
-        return f"<Run {self.id}: {row.committed_rows:,} rows of {row.machines} machines, {row.status}>"
-
-    @property
-    def row(self) -> RunRow:
-        """What the table `runs` says now."""
-        return self._store.get_run(self.id)
-
-    @property
-    def rows(self) -> int:
-        """Rows that are stored."""
-        return self.row.committed_rows
-
-    @property
-    def status(self) -> str:
-        """``running``, ``interrupted``, ``failed`` or ``complete``."""
-        return self.row.status
-
-    @property
-    def seconds(self) -> float:
-        """Time that the simulation took, s (0 while incomplete)."""
-        return self.row.wall_s or 0.0
-
-    @property
-    def plan(self) -> Plan:
-        """What the run was asked to do."""
-        return Plan.from_json(self.row.plan)
-
-    def digest(self) -> str:
-        """Return the digest that was stored when the run was complete."""
-        row = self.row
-        if row.digest is None:
-            raise BadRequest(f"run {self.id} is {row.status}: only a complete run has a digest; simulate it to its end")
-        return row.digest
-
-    def recomputed_digest(self) -> str:
-        """Return the digest of the rows that are stored now."""
-        total = 0
-        for table in self._store.read_batches(self.id):
-            total = join(total, _table_digest(table))
-        return as_text(total)
-
-    def telemetry(
-        self,
-        machines: Any = None,
-        columns: Sequence[str] | None = None,
-        start: Any = None,
-        end: Any = None,
-    ) -> Telemetry:
-        """Return telemetry of the run, to be read with ``.df()`` or ``.arrow()``.
-
-        Parameters
-        ----------
-        machines : str, int or sequence of them, optional
-            Names or numbers; all when not given.
-        columns : sequence of str, optional
-            ``machine_id``, ``ts`` and channels; all when not given.
-        start, end : time, optional
-            Span, UTC; the end is not included.
-        """
-        from twin.times import parse_time
-
-        allowed = ("machine_id", "ts", *CHANNELS)
-        columns = [columns] if isinstance(columns, str) else columns
-        for name in columns or ():
-            if name not in allowed:
-                raise unknown("column", name, allowed)
-        span = [None if t is None else parse_time(t, what) for t, what in ((start, "start"), (end, "end"))]
-        if span[0] is not None and span[1] is not None and span[1] <= span[0]:
-            raise BadRequest(f"end must be later than start, got {shown(start)} until {shown(end)}")
-        return Telemetry(self._store, self.id, self._machine_ids(machines), columns, span[0], span[1])
-
-    def _machine_ids(self, machines: Any) -> list[int] | None:
-        if machines is None or (isinstance(machines, str) and machines == "all"):
-            return None
-        fleet = self.plan.machines
-        if not isinstance(machines, (str, int, Iterable)) or isinstance(machines, (bytes, Mapping)):
-            raise BadRequest(f"machines must be a name, an id, a list of them or 'all', got {shown(machines)}")
-        wanted = [machines] if isinstance(machines, str | int) else list(machines)
-        numbers: dict[str | int, int] = {m.name: m.machine_id for m in fleet}
-        numbers |= {m.machine_id: m.machine_id for m in fleet}
-        for name in wanted:
-            if not isinstance(name, Hashable) or name not in numbers:
-                raise unknown("machine of this run", name, (m.name for m in fleet))
-        return sorted({numbers[name] for name in wanted})
-
-    def truth(self) -> pd.DataFrame:
-        """Return the hidden condition of the machines: a row at every change."""
-        return self._store.run_table(self.id, "ground_truth")
-
-    def failures(self) -> pd.DataFrame:
-        """Return the functional failures that the run emitted."""
-        return self._store.run_table(self.id, "failures")
-
-    def maintenance(self) -> pd.DataFrame:
-        """Return the maintenance tasks that stood in the run's plan."""
-        import pandas as pd
-
-        from twin.plan import PlannedTask
-
-        names = {m.machine_id: m.name for m in self.plan.machines}
-        rows = [task.model_dump() for task in self.plan.tasks]
-        frame = pd.DataFrame(rows, columns=list(PlannedTask.model_fields))
-        frame.insert(2, "machine", frame["machine_id"].map(names))
-        frame["scheduled_us"] = pd.to_datetime(frame["scheduled_us"], unit="us")
-        frame["duration_us"] = frame["duration_us"] / 60e6
-        return frame.rename(columns={"scheduled_us": "scheduled_at", "duration_us": "duration_min"})
+class Run(RunRecord):
+    """A run of the plant, which can be replayed and asked what would have happened otherwise."""
 
     def replay(self, progress: bool = False) -> str:
         """Simulate the stored plan again, store nothing, and return the digest."""
-        plan, total = self.plan, 0
-        with Simulation(plan) as simulation, progress_bar(plan, 0, progress) as bar:
-            buffers = Buffers(chunk_ticks(plan) * len(plan.machines))
+        plan, telemetry, happened = self.plan, 0, 0
+        with Simulation(plan, decide=self._as_decided(plan)) as simulation, progress_bar(plan, 0, progress) as bar:
+            buffers = Buffers(chunk_ticks(plan) * len(plan.machines) if plan.telemetry else 0)
             while simulation.tick < plan.ticks:
                 chunk = simulation.advance(chunk_ticks(plan), buffers)
-                total = join(total, chunk.digest())
-                bar.update(chunk.rows)
-        return as_text(total)
+                telemetry, happened = join(telemetry, chunk.digest()), join(happened, chunk.events.digest())
+                bar.update(portion(plan, chunk.ticks))
+        stored = self.row.events_digest
+        if stored is not None and stored != as_text(happened):
+            raise TwinError(f"run {self.id}: the replay's events give {as_text(happened)}, but {stored} is stored")
+        return as_text(telemetry if plan.telemetry else happened)
+
+    def _as_decided(self, plan: Plan) -> Decide | None:
+        """Return the decisions of the policy's functions as they were recorded."""
+        return _recorded(self._store, self.id, plan) if _has_functions(plan) else None
+
+    def what_if(
+        self,
+        at: Any,
+        *,
+        machines: Any = None,
+        repair: str | None = None,
+        technician: str | None = None,
+        policy: PolicyLike = None,
+        maintenance: bool = True,
+        scenario: str | None = None,
+        until: Any = None,
+        clear: str | None = None,
+        progress: bool = True,
+    ) -> WhatIf:
+        """Simulate the same world with something changed from a time on, and compare.
+
+        Weather, noise and lives are the same number for number: whatever differs is the change's doing.
+
+        Parameters
+        ----------
+        at : time
+            From when on, UTC; within the run.
+        machines : str, int or sequence of them, optional
+            Where; needed for a repair, all machines otherwise.
+        repair : str, optional
+            A maintenance action that is done as soon as somebody can; `technician`: by whom.
+        policy : str, rule, function or list of them, optional
+            What asks for maintenance from then on, instead of the run's policy.
+        maintenance : bool
+            False: from then on no work begins.
+        scenario : str, optional
+            A scenario of the plant that becomes active, `until` a time.
+        clear : str, optional
+            A failure mode whose injections end.
+
+        Returns
+        -------
+        WhatIf
+            The paired run and a table of differences.
+        """
+        known = None if scenario is None else self._store.scenario(scenario)
+        change = Change(at, machines, repair, technician, policy, maintenance, known, until, clear)
+        plan, functions = changed(self.plan, change)
+        run = simulate(self._store, plan, progress=progress, functions=functions, base_run_id=self.id)
+        return compared(self, run)
 
     def verify(self, progress: bool = False) -> bool:
         """Return whether a replay has the stored digest."""
         return self.replay(progress) == self.digest()
 
 
-def _table_digest(table: pa.Table) -> int:
-    import numpy as np
-
-    values = np.stack([table[name].to_numpy(zero_copy_only=False) for name in CHANNELS]).astype(np.float32, copy=False)
-    ids = table["machine_id"].to_numpy().astype(np.int16, copy=False)
-    ts = table["ts"].cast("int64").to_numpy()
-    return row_digest(ids, ts, np.ascontiguousarray(values))
-
-
 def simulate(
-    store: Store, plan: Plan, *, new: bool = False, progress: bool = True, threads: int | None = None, name: str = ""
+    store: Store,
+    plan: Plan,
+    *,
+    new: bool = False,
+    progress: bool = True,
+    threads: int | None = None,
+    name: str = "",
+    functions: Functions | None = None,
+    base_run_id: int | None = None,
 ) -> Run:
     """Run a plan into the plant.
 
@@ -232,6 +139,10 @@ def simulate(
         Threads of the kernel; by default what is fastest. Does not change a row.
     name : str
         What to call the run.
+    functions : mapping, optional
+        The functions of the plan's policy, by name.
+    base_run_id : int, optional
+        Of a what-if: the run that it departs from.
 
     Raises
     ------
@@ -243,25 +154,92 @@ def simulate(
         If the disk or the database refuses.
     """
     began = time.perf_counter()
-    run_id, found, complete = _claim(store, plan, new, name)
+    run_id, found, complete = _claim(store, plan, new, name, base_run_id)
     if complete:
         return Run(store, run_id, reused=True)
     if progress and not is_warm():
         print("compiling the kernel for this machine: once, about half a minute", file=sys.stderr)
-    total = 0
-    with _marked(store, run_id), Simulation(plan, threads or _kernel_threads(plan)) as simulation, _CtrlC() as ctrl_c:
-        if found and (saved := store.load_state(run_id)) is not None:
+    total = (0, 0)
+    decide = called(functions or {}, plan) if _has_functions(plan) else None
+    saved = store.load_state(run_id) if found else None
+    if saved is not None and decide is not None:
+        decide = _resumed(store, run_id, plan, saved[0], decide)
+    with (
+        _marked(store, run_id),
+        Simulation(plan, threads or _kernel_threads(plan), decide) as simulation,
+        _CtrlC() as ctrl_c,
+    ):
+        if saved is not None:
             simulation.restore(saved[1])
-            total = int(saved[2], 16)
+            _recall(store, run_id, simulation)
+            telemetry, _, happened = saved[2].partition(":")
+            total = (int(telemetry, 16), int(happened or "0", 16))
         total = _write(store, run_id, simulation, total, progress, ctrl_c)
-        store.finish_run(run_id, as_text(total), time.perf_counter() - began)
+        digest = total[0] if plan.telemetry else total[1]
+        store.finish_run(run_id, as_text(digest), time.perf_counter() - began, as_text(total[1]))
     ctrl_c.check()  # pressed too late to stop this run, but perhaps in time for what was to follow it
     return Run(store, run_id, resumed=found)
 
 
+def _has_functions(plan: Plan) -> bool:
+    return plan.acting and any(rule.kind == "callable" for rule in plan.policies)
+
+
+def _recorded(store: Store, run_id: int, plan: Plan) -> Decide:
+    """Return what a policy's functions decided in a run, from its work orders."""
+    names = {machine.machine_id: machine.name for machine in plan.machines}
+    rows = store.rows("work_orders", {"run_id": run_id, "origin": "callable"}, ["machine_id", "number"])
+
+    def decide(number: int, at: int, reported: Any) -> list[dict[str, Any]]:
+        del reported
+        return [
+            {
+                "machine": names[row["machine_id"]],
+                "action": row["action"],
+                "at": to_datetime(row["due_at"]),
+                "duration": timedelta(microseconds=round(row["duration_min"] * 60e6)),
+                "priority": row["priority"],
+                "technician": row["technician_id"] if row["started_at"] is None else None,
+                "task_type": row["task_type"],
+            }
+            for row in rows
+            if row["rule"] == number and row["raised_at"] == at
+        ]
+
+    return decide
+
+
+def _resumed(store: Store, run_id: int, plan: Plan, ticks: int, decide: Decide) -> Decide:
+    """Return the decisions of an interrupted run: as recorded up to where it stands, then as the functions decide."""
+    recorded, stands = _recorded(store, run_id, plan), plan.start_us + ticks * plan.interval_us
+
+    def either(number: int, at: int, reported: Any) -> list[dict[str, Any]]:
+        return (recorded if at < stands else decide)(number, at, reported)
+
+    return either
+
+
+def _recall(store: Store, run_id: int, simulation: Simulation) -> None:
+    """Give the policy's functions back the readings that they are shown of the time before an interruption."""
+    import numpy as np
+
+    plan, history = simulation.plan, simulation.decisions.history_us
+    if not history or not plan.telemetry:
+        return
+    ticks = min(simulation.tick, -(-history // plan.interval_us))
+    first = plan.start_us + (simulation.tick - ticks) * plan.interval_us
+    table = store.run_arrow(run_id, None, None, first, plan.start_us + simulation.tick * plan.interval_us)
+    if not table.num_rows:
+        return
+    order = np.argsort(np.argsort([m.machine_id for m in plan.machines]))
+    values = np.stack([table[c].to_numpy(zero_copy_only=False) for c in CHANNELS]).astype(np.float32)
+    times = first + np.arange(ticks, dtype=np.int64) * plan.interval_us
+    simulation.decisions.remember(times, values.reshape(len(CHANNELS), len(plan.machines), ticks)[:, order])
+
+
 def _kernel_threads(plan: Plan) -> int | None:
     """Return how many threads generate: one where the database is the slower part and wants the processors."""
-    return 1 if plan.interval_us < INGEST_BOUND_US else None
+    return 1 if plan.telemetry and plan.interval_us < INGEST_BOUND_US else None
 
 
 def _same(store: Store, plan: Plan) -> RunRow | None:
@@ -270,7 +248,7 @@ def _same(store: Store, plan: Plan) -> RunRow | None:
     return found if found is not None and found.versions.get("kernel") == source_hash() else None
 
 
-def _claim(store: Store, plan: Plan, new: bool, name: str) -> tuple[int, bool, bool]:
+def _claim(store: Store, plan: Plan, new: bool, name: str, base_run_id: int | None) -> tuple[int, bool, bool]:
     """Return the run, and whether it was begun and completed before; one transaction, so that no two begin it."""
     with store.reading() if store.read_only else store.writing():
         found = None if new else _same(store, plan)
@@ -288,10 +266,29 @@ def _claim(store: Store, plan: Plan, new: bool, name: str) -> tuple[int, bool, b
             len(plan.machines),
             plan.ticks,
             versions(),
-            ground_truth(plan),
             name,
+            _fleet(plan),
+            {
+                "telemetry": plan.telemetry,
+                "policy": plan.policy_text,
+                "world_sha256": plan.world_sha256,
+                "base_run_id": base_run_id,
+            },
         )
     return run_id, False, False
+
+
+def _fleet(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            "machine_id": machine.machine_id,
+            "machine": machine.name,
+            "machine_type": machine.machine_type,
+            "unit_seed": machine.unit_seed,
+            "downtime_cost_per_h": plan.machine_types[machine.machine_type].downtime_cost_per_h,
+        }
+        for machine in plan.machines
+    ]
 
 
 def versions() -> dict[str, str]:
@@ -319,6 +316,11 @@ def _marked(store: Store, run_id: int) -> Iterator[None]:
         line = f"{error}".splitlines()[0] if f"{error}" else type(error).__name__
         with contextlib.suppress(TwinError):  # a full disk may refuse this too; the run resumes all the same
             store.mark_run(run_id, "failed", line[:500])
+        if isinstance(error, PolicyFault):
+            raise PolicyFault(
+                f"{error}; run {run_id} keeps what it had committed, and the same call resumes it (a changed function "
+                "begins another run)"
+            ) from error
         raise
 
 
@@ -356,34 +358,47 @@ class _CtrlC:
             raise KeyboardInterrupt
 
 
-def _write(store: Store, run_id: int, simulation: Simulation, total: int, progress: bool, ctrl_c: _CtrlC) -> int:
-    """Write what is left of a simulation, and return the digest of the whole run."""
+def _write(
+    store: Store, run_id: int, simulation: Simulation, total: tuple[int, int], progress: bool, ctrl_c: _CtrlC
+) -> tuple[int, int]:
+    """Write what is left of a simulation, and return the digests of the run's telemetry and events."""
     plan, stop = simulation.plan, threading.Event()
     made: queue.SimpleQueue[_Made | BaseException | None] = queue.SimpleQueue()  # may be filled by a signal's handler
     ctrl_c.wake = lambda: made.put(KeyboardInterrupt())
     free: queue.Queue[Buffers | None] = queue.Queue()
     for _ in range(BUFFERS):
-        free.put(Buffers(chunk_ticks(plan) * len(plan.machines)))
-    done = simulation.tick * len(plan.machines)
+        free.put(Buffers(chunk_ticks(plan) * len(plan.machines) if plan.telemetry else 0))
     maker = threading.Thread(target=_make, args=(simulation, free, made, stop), name="twin-generate", daemon=True)
     maker.start()
     try:
-        with store.run_writer(run_id) as writer, progress_bar(plan, done, progress) as bar:
+        with store.run_writer(run_id) as writer, progress_bar(plan, simulation.tick, progress) as bar:
             while (item := made.get()) is not None:
                 ctrl_c.check()
                 if isinstance(item, BaseException):
                     raise item
-                total = join(total, item.digest)
-                chunk = item.chunk
-                end = chunk.tick + chunk.ticks
-                writer.append(chunk.tick, end, chunk.columns(), chunk.missing, item.state, as_text(total))
+                total = (join(total[0], item.digest), join(total[1], item.chunk.events.digest()))
+                _append(writer, run_id, simulation, item, f"{as_text(total[0])}:{as_text(total[1])}")
                 free.put(item.buffers)
-                bar.update(chunk.rows)
+                bar.update(portion(plan, item.chunk.ticks))
     finally:
         stop.set()
         free.put(None)
         maker.join()
     return total
+
+
+def _append(writer: RunWriter, run_id: int, simulation: Simulation, item: _Made, digest: str) -> None:
+    """Store a chunk with what happened meanwhile, in one transaction."""
+    chunk, plan, modes = item.chunk, simulation.plan, simulation.world.modes
+    writer.append(
+        chunk.tick,
+        chunk.tick + chunk.ticks,
+        chunk.columns(),
+        chunk.missing,
+        item.state,
+        digest,
+        lambda tx: add_events(tx, run_id, chunk.events, plan, modes),
+    )
 
 
 @dataclass(frozen=True)
@@ -411,18 +426,3 @@ def _make(
         made.put(None)
     except BaseException as error:
         made.put(error)
-
-
-def progress_bar(plan: Plan, done: int, shown_to_user: bool) -> Any:
-    """Return a bar over a plan's rows, with rate and time left, for terminal or notebook."""
-    from tqdm.auto import tqdm
-
-    return tqdm(
-        desc="simulate",
-        total=plan.rows,
-        initial=done,
-        unit="row",
-        unit_scale=True,
-        leave=False,
-        disable=not shown_to_user,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Self
 
@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 
 from twin import kernel
 from twin.catalog.parameters import CHANNELS
+from twin.decisions import Decide, Decisions
 from twin.digest import row_digest
 from twin.errors import BadRequest
+from twin.events import Events, joined
 from twin.layout import STATE
 from twin.plan import Plan
+from twin.stretches import Stretches
 from twin.timeline import compile_plan, state_layout
+from twin.world import World
+
+HOUR_US = 3_600_000_000
 
 
 @dataclass
@@ -36,6 +42,8 @@ class Chunk:
         In the order of `twin.catalog.parameters.CHANNELS`; NaN where a reading is missing.
     missing : tuple of bool
         Per channel, whether readings may be missing.
+    events : Events
+        What happened meanwhile, up to the next whole hour.
     """
 
     tick: int
@@ -44,6 +52,7 @@ class Chunk:
     ts: NDArray[np.int64]
     values: NDArray[np.float32]
     missing: tuple[bool, ...]
+    events: Events = field(default_factory=Events)
 
     @property
     def rows(self) -> int:
@@ -86,25 +95,45 @@ class Buffers:
 
 
 class Simulation:
-    """A plan in progress.
+    """A plan in progress: what happens, and what the sensors report of it.
 
     Parameters
     ----------
     plan : Plan
     threads : int, optional
         Threads that share the machines; all processors by default. Does not change a row.
+    decide : callable, optional
+        Called at the decision times of the plan's functions with the number of the rule, the time, and
+        this simulation; returns the tasks that it raises. Needed where the plan has such rules.
+
+    Attributes
+    ----------
+    tick : int
+        How many ticks lie behind.
+    world : World
+        What happens.
     """
 
-    def __init__(self, plan: Plan, threads: int | None = None) -> None:
+    def __init__(self, plan: Plan, threads: int | None = None, decide: Decide | None = None) -> None:
         self.plan = plan
         self.tick = 0
-        self.timeline = compile_plan(plan)
-        self.states = np.zeros(len(plan.machines), STATE)
+        functions = [rule for rule in plan.policies if rule.kind == "callable"] if plan.acting else []
+        if functions and decide is None:
+            raise BadRequest(f"the plan's policy {functions[0].name!r} is a function: give it to decide")
+        planned = compile_plan(plan)
         self.threads = min(threads or os.cpu_count() or 1, len(plan.machines))
+        self.world = World(plan, planned, plan.telemetry, bool(functions), threads)
+        self.decisions = Decisions(plan, decide)
+        self._stretches = Stretches(planned)
         self._ids = np.array([m.machine_id for m in plan.machines], np.int16)
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
-        kernel.start_all(self.timeline, self.states, plan.start_us, plan.settled)
+        self._events: list[Events] = []
+        self.states = np.zeros(len(plan.machines), STATE)
+        self.go_to(min(plan.end_us, _next_hour(plan.start_us + 1)))
+        if plan.telemetry:
+            kernel.start_all(self.timeline, self.states, plan.start_us, plan.settled)
+            self.states["segment"] = -1  # no stretch has begun yet
 
     def advance(self, ticks: int, into: Buffers | None = None) -> Chunk:
         """Return the next readings of all machines.
@@ -126,40 +155,117 @@ class Simulation:
             raise BadRequest(f"cannot advance by {ticks} ticks with {left} left: ask for 1 to {left}")
         n = min(ticks, left)
         with self._lock:
+            if not self.plan.telemetry:
+                into = Buffers(0)
             return self._advance(n, into or Buffers(n * len(self._ids)))
 
     def _advance(self, n: int, buffers: Buffers) -> Chunk:
-        count = len(self._ids)
-        ids, ts, out = buffers.arrays(self._ids, n)
-        t0_us = self.plan.start_us + self.tick * self.plan.interval_us
+        plan, first = self.plan, self.tick
+        ids, ts, out = buffers.arrays(self._ids, n if plan.telemetry else 0)
         missing = np.zeros(len(CHANNELS), np.bool_)
+        done = 0
+        while done < n:
+            now = self._time(self.tick)
+            self.decisions.take(self, now)
+            front = min(self.front_us(first + n), self.decisions.next_us)
+            self.go_to(front)
+            k = min(n - done, max(1, -((now - front) // plan.interval_us)))
+            if plan.telemetry:
+                self._follow(self._time(self.tick), k, n, done, out, missing)
+                if self.decisions.history_us:
+                    times = now + np.arange(k, dtype=np.int64) * plan.interval_us
+                    self.decisions.remember(times, out.reshape(len(CHANNELS), -1, n)[:, :, done : done + k])
+            done += k
+            self.tick += k
+        if self.tick == plan.ticks:
+            self._end()
+        if plan.telemetry:
+            times = np.arange(n, dtype=np.int64) * plan.interval_us + self._time(first)
+            ts.reshape(len(self._ids), n)[:] = times
+        events, self._events = self._events, []
+        return Chunk(first, n, ids, ts, out, tuple(missing.tolist()), joined(events))
+
+    def _time(self, tick: int) -> int:
+        return self.plan.start_us + tick * self.plan.interval_us
+
+    def front_us(self, tick: int) -> int:
+        """Return how far the world has come once that many ticks are made: to the next whole hour."""
+        return min(self.plan.end_us, _next_hour(self._time(tick)))
+
+    def go_to(self, front_us: int) -> None:
+        """Let the world go ahead of the signals."""
+        if front_us <= self.world.front_us:
+            return
+        self.world.advance(front_us)
+        events = self.world.drain()
+        if self.plan.telemetry:
+            self._stretches.add(events.segment_at, events.segment_levels)
+            self.timeline = self._stretches.timeline()
+        events.segment_at, events.segment_levels = [], []
+        self._events.append(events)
+
+    def new_events(self) -> list[Events]:
+        """Return what happened and has not been handed over with a chunk yet."""
+        fresh = [events for events in self._events if not events.shown]
+        for events in fresh:
+            events.shown = True
+        return fresh
+
+    def _end(self) -> None:
+        """Let what is left of the plan happen after its last reading, and close the lives."""
+        while self.decisions.next_us < self.plan.end_us:
+            self.decisions.take(self, self.decisions.next_us)
+        self.go_to(self.plan.end_us)
+        self.world.finish()
+        self._events.append(self.world.drain())
+
+    def _follow(
+        self, t0_us: int, k: int, n: int, done: int, out: NDArray[np.float32], missing: NDArray[np.bool_]
+    ) -> None:
+        """Make k readings of each machine, `done` of the chunk's n behind them."""
+        # stretches that are over have been forgotten: each machine stands in its first, or before it
+        self.states["segment"] = self.timeline.first[:-1] - (self.states["segment"] < 0)
+        count = len(self._ids)
         if self.threads == 1:
-            self._part(0, count, t0_us, n, out, missing)
+            self._part(0, count, t0_us, k, n, done, out, missing)
         else:
             pool = self._pool = self._pool or ThreadPoolExecutor(self.threads, "twin-kernel")
             edges = np.linspace(0, count, self.threads + 1).round().astype(int).tolist()
             spans = [(a, b) for a, b in pairwise(edges) if a < b]
-            for part in [pool.submit(self._part, a, b, t0_us, n, out, missing) for a, b in spans]:
+            for part in [pool.submit(self._part, a, b, t0_us, k, n, done, out, missing) for a, b in spans]:
                 part.result()
-        ts.reshape(count, n)[:] = np.arange(n, dtype=np.int64) * self.plan.interval_us + t0_us
-        chunk = Chunk(self.tick, n, ids, ts, out, tuple(missing.tolist()))
-        self.tick += n
-        return chunk
+        self._rebase(self.states["segment"].copy())
 
-    def _part(self, a: int, b: int, t0_us: int, n: int, out: NDArray[np.float32], missing: NDArray[np.bool_]) -> None:
+    def _rebase(self, current: NDArray[np.int64]) -> None:
+        """Forget the stretches that the signals have left behind."""
+        self._stretches.drop_before(current)
+        self.states["segment"] = self._stretches.first()[:-1]
+        self.timeline = self._stretches.timeline()
+
+    def _part(
+        self,
+        a: int,
+        b: int,
+        t0_us: int,
+        k: int,
+        n: int,
+        done: int,
+        out: NDArray[np.float32],
+        missing: NDArray[np.bool_],
+    ) -> None:
         whole = self.timeline
         part = whole._replace(
             machines=whole.machines[a:b], first=whole.first[a : b + 1], drift_before=whole.drift_before[a:b]
         )
-        kernel.advance(part, self.states[a:b], t0_us, self.plan.interval_us, n, out, a * n, missing)
+        kernel.advance(part, self.states[a:b], t0_us, self.plan.interval_us, k, out, a * n + done, n, missing)
 
     def state(self) -> bytes:
-        """Return the state at the current tick, for `restore`."""
+        """Return the state at the current tick, for `restore`: that of the signals, for lives are lived again."""
         header = f"{state_layout()}:{self.tick}:".encode()
         return header + self.states.tobytes()
 
     def restore(self, saved: bytes) -> Self:
-        """Continue where `state` was taken.
+        """Continue where `state` was taken; what happened until then is not told again.
 
         Raises
         ------
@@ -170,8 +276,15 @@ class Simulation:
         tick, _, states = rest.partition(b":")
         if layout != state_layout().encode() or not tick.isdigit() or len(states) != self.states.nbytes:
             raise BadRequest("the interrupted run was begun by another version of pdm-twin: start another with --new")
-        self.states = np.frombuffer(states, STATE).copy()
         self.tick = int(tick)
+        front = self.front_us(self.tick)
+        while self.decisions.next_us < front:  # those of the time before have been recorded
+            self.decisions.take(self, self.decisions.next_us)
+        self.go_to(front)
+        self._events = []
+        self.states = np.frombuffer(states, STATE).copy()
+        if self.plan.telemetry and self.tick:
+            self._rebase(self._stretches.row_at(self.states["segment_us"]))
         return self
 
     def close(self) -> None:
@@ -185,3 +298,7 @@ class Simulation:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _next_hour(t_us: int) -> int:
+    return -(-t_us // HOUR_US) * HOUR_US

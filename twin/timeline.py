@@ -24,6 +24,7 @@ from twin.layout import MACHINE, N_PHYSICS, NEVER_US, STATE, Timeline
 from twin.plan import Plan, PlannedMachine
 
 INPUT_COLUMNS = ("load", "speed", "ambient")
+INPUT_SCALES = ("load_factor", "ambient_offset_c", "load_variation")
 _PROFILE_INPUT = {"load": "load", "speed_rpm": "speed", "speed_factor": "speed", "ambient_c": "ambient"}
 GRID_S = physics.GRID_US * 1e-6
 
@@ -37,6 +38,12 @@ def unit_factor(unit_seed: int, field: str, relative_sd: float) -> float:
     word = int(np.random.Philox(key=unit_seed, counter=zlib.crc32(field.encode())).random_raw())
     z = NormalDist().inv_cdf((word + 0.5) / 2.0**64 * (1 - 2e-9) + 1e-9)
     return round(1.0 + relative_sd * min(3.0, max(-3.0, z)), 6)
+
+
+def unit_constant(machine: PlannedMachine, machine_type: MachineType, field: str) -> float:
+    """Return one constant of one machine: that of its type with the unit's variation."""
+    value, relative_sd = float(getattr(machine_type, field)), machine_type.variation.get(field)
+    return value if relative_sd is None else value * unit_factor(machine.unit_seed, field, relative_sd)
 
 
 def unit_constants(machine: PlannedMachine, machine_type: MachineType) -> dict[str, float]:
@@ -127,9 +134,10 @@ class Spans:
             self.injections[i.machine_id].append((i.start_us, end, i.failure_mode, i.level))
 
     def cuts(self, machine_id: int, plan: Plan) -> list[int]:
+        """Return when something is switched from the start on; also after the end, which lives look ahead to."""
         edges = {plan.start_us}
         for span in (*self.scenarios[machine_id], *self.injections[machine_id]):
-            edges.update(t for t in span[:2] if plan.start_us < t < plan.end_us)
+            edges.update(t for t in span[:2] if plan.start_us < t < NEVER_US)
         return sorted(edges)
 
     def edges_before(self, machine_id: int, t_us: int) -> set[int]:
@@ -209,11 +217,15 @@ def _effect_row(effect: Effect) -> tuple[int, bool, list[float]]:
     multiplies = parameter.op == "factor"
     if effect.value is not None:  # a scenario's effect is there in full
         return target, multiplies, [effect.value - 1.0 if multiplies else effect.value, 0.0, 1.0, 0.5]
-    form = [float(effect.gain or 0.0), 1.0 if effect.shape == "hump" else 0.0, effect.exponent, effect.peak]
-    return target, multiplies, form
+    return target, multiplies, _effect_form(effect)
 
 
-def _sources(plan: Plan) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+def _effect_form(effect: Effect) -> list[float]:
+    """Return gain, shape, exponent and peak of a failure mode's effect."""
+    return [float(effect.gain or 0.0), 1.0 if effect.shape == "hump" else 0.0, effect.exponent, effect.peak]
+
+
+def sources(plan: Plan) -> tuple[dict[str, int], dict[str, np.ndarray]]:
     """Return the number of each source of effects, and the table of all effects."""
     owners = [(f"failure:{name}", mode.effects) for name, mode in plan.failure_modes.items()]
     owners += [(f"scenario:{name}", s.effects) for name, s in plan.scenarios.items()]
@@ -232,7 +244,7 @@ def _sources(plan: Plan) -> tuple[dict[str, int], dict[str, np.ndarray]]:
 
 
 def compile_plan(plan: Plan) -> Timeline:
-    """Return a plan as arrays.
+    """Return what a plan asks for as arrays; what its failure modes do comes in with the lives.
 
     Parameters
     ----------
@@ -245,7 +257,7 @@ def compile_plan(plan: Plan) -> Timeline:
         Machines in the plan's order.
     """
     spans, tracks = Spans(plan), _Tracks()
-    numbers, effects = _sources(plan)
+    numbers, effects = sources(plan)
     level_rows: dict[tuple[float, ...], int] = {}
     columns: dict[str, list[Any]] = defaultdict(list)
     first, machines = [0], np.zeros(len(plan.machines), MACHINE)
@@ -254,18 +266,14 @@ def compile_plan(plan: Plan) -> Timeline:
         for name, value in row.items():
             machines[m][name] = value
         for t_us in spans.cuts(machine.machine_id, plan):
-            active, damage = spans.at(machine.machine_id, t_us)
+            active, _ = spans.at(machine.machine_id, t_us)
             inputs, track, origin = _inputs(active, nominal_load, row["rated_speed_rpm"], tracks)
             levels = [0.0] * len(numbers)
-            for mode, level in damage.items():
-                levels[numbers[f"failure:{mode}"]] = level
             for scenario, _ in active:
                 levels[numbers[f"scenario:{scenario.name}"]] = 1.0
             columns["start_us"].append(t_us)
             scaling = [(e.parameter, float(e.value or 0.0)) for scenario, _ in active for e in scenario.effects]
-            for mode, level in sorted(damage.items()):
-                scaling += [(e.parameter, e.at(level)) for e in plan.failure_modes[mode].effects]
-            columns["inputs"].append(inputs + _scales(scaling))
+            columns["inputs"].append([*inputs, *_scales(scaling), 1.0])
             columns["tracks"].append(track)
             columns["track_start_us"].append(origin)
             columns["level_row"].append(level_rows.setdefault(tuple(levels), len(level_rows)))
@@ -283,9 +291,25 @@ def compile_plan(plan: Plan) -> Timeline:
         track_start_us=np.array(columns["track_start_us"], np.int64),
         level_row=np.array(columns["level_row"], np.int64),
         levels=np.array(list(level_rows), np.float64).reshape(len(level_rows), len(numbers)),
+        **_input_effects(plan, numbers),
         **effects,
         **tracks.arrays(),
     )
+
+
+def _input_effects(plan: Plan, numbers: dict[str, int]) -> dict[str, np.ndarray]:
+    """Return the table of what failure modes do to inputs."""
+    rows = [
+        (numbers[f"failure:{name}"], INPUT_SCALES.index(e.parameter), _effect_form(e))
+        for name, mode in sorted(plan.failure_modes.items())
+        for e in mode.effects
+        if e.parameter in INPUT_SCALES
+    ]
+    return {
+        "input_source": np.array([r[0] for r in rows], np.int64),
+        "input_kind": np.array([r[1] for r in rows], np.int64),
+        "input_form": np.array([r[2] for r in rows], np.float64).reshape(len(rows), 4),
+    }
 
 
 def _drift_before(plan: Plan, spans: Spans, machine_id: int) -> list[float]:

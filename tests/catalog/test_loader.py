@@ -26,8 +26,10 @@ def test_the_tables_hold_what_the_plant_needs() -> None:
         "Idle standby",
         "Stop-and-go duty cycle",
     ]
-    assert len(CATALOG.failure_modes) == 11
-    assert len(CATALOG.maintenance_actions) == 11
+    assert len(CATALOG.failure_modes) == 13
+    assert len(CATALOG.maintenance_actions) == 13
+    assert sum(mode.wear is not None for mode in CATALOG.failure_modes.values()) == 7
+    assert len(CATALOG.alarm_rules) == 7
 
 
 def test_normal_operation_yields_and_standby_wins() -> None:

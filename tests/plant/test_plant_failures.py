@@ -96,9 +96,50 @@ def test_bad_injections_are_refused_with_one_line(untouched: Plant, fields: dict
     assert untouched.failure_modes.injections().empty
 
 
-def test_progressive_damage_is_announced_as_not_there_yet(untouched: Plant) -> None:
-    with pytest.raises(BadRequest, match="this version holds an injected severity"):
-        untouched.failure_modes.inject("sensor_drift", "M-001", "low", at="2026-01-05", progression="progressive")
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"progression": "progressive"}, "needs a time_to_failure"),
+        ({"time_to_failure": "6h"}, "belongs to a progressive injection"),
+        ({"progression": "progressive", "time_to_failure": "6"}, "time_to_failure"),
+        ({"progression": "progressive", "time_to_failure": "-6h"}, "time_to_failure"),
+        ({"progression": "progressive", "time_to_failure": "1ms"}, "1 s or longer"),
+        ({"progression": "sudden"}, "unknown progression 'sudden'"),
+    ],
+)
+def test_a_progression_is_refused_unless_it_is_whole(untouched: Plant, fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadRequest, match=words):
+        untouched.failure_modes.inject("sensor_drift", "M-001", "low", at="2026-01-05", **fields)
+
+
+def test_a_progressive_injection_cannot_begin_at_failure(untouched: Plant) -> None:
+    with pytest.raises(BadRequest, match="below level 1"):
+        untouched.failure_modes.inject(
+            "sensor_drift", "M-001", level=1.0, at="2026-01-05", progression="progressive", time_to_failure="6h"
+        )
+
+
+def test_a_progressive_injection_is_kept_with_its_time_to_failure(plant: Plant) -> None:
+    plant.failure_modes.inject(
+        "lubrication_loss", "M-001", "low", at="2026-01-05", progression="progressive", time_to_failure="90min"
+    )
+    (row,) = plant.failure_modes.injection_rows()
+    assert (row["progression"], row["time_to_failure_h"], row["level"]) == ("progressive", 1.5, 0.25)
+
+
+def test_a_failure_mode_of_one_s_own_can_wear(plant: Plant) -> None:
+    wear = {"shape": 2.0, "life_h": 500.0, "load_exponent": 1.0, "accelerated_by": {"lubrication_loss": 2.0}}
+    created = plant.failure_modes.create("belt_wear", "mechanical", [EFFECT], wear=wear)
+    assert created["wear"]["life_h"] == 500.0
+    assert plant.failure_modes.get("belt_wear")["wear"]["accelerated_by"] == {"lubrication_loss": 2.0}
+    for bad, words in (
+        ({"shape": 0.0, "life_h": 1.0}, "shape"),
+        ({"shape": 1.0, "life_h": float("nan")}, "life_h"),
+        ({"shape": 1.0, "life_h": 10.0, "accelerated_by": {"nonsense": 1.0}}, "accelerates"),
+        ({"shape": 1.0, "life_h": 10.0, "accelerated_by": {"belt_wear": 1.0}}, "itself"),
+    ):
+        with pytest.raises(BadRequest, match=words):
+            plant.failure_modes.update("belt_wear", wear=bad)
 
 
 def test_a_failure_mode_in_use_stays(plant: Plant) -> None:

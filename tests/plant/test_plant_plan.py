@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from twin.catalog.loader import load_catalog
 from twin.catalog.models import Profile
 from twin.errors import BadRequest, UnknownName
 from twin.plant import Plant
@@ -46,9 +47,11 @@ def test_a_plan_holds_what_touches_it_and_no_more(plant: Plant) -> None:
     plant.scenarios.activate("Cold environment", "M-001", at="2026-01-06")  # begins as it ends
     plant.scenarios.activate("Idle standby", "M-001", at="2026-01-04", until="2026-01-05 00:00:01")
     plant.failure_modes.inject("sensor_drift", "M-002", "low", at="2025-12-01")
-    plan = plant.plan(*DAY)
+    plan = plant.plan(*DAY, wear="off")
     assert set(plan.scenarios) == {"Idle standby"}
     assert set(plan.failure_modes) == {"sensor_drift"}
+    wearing = {name for name, mode in load_catalog().failure_modes.items() if mode.wear is not None}
+    assert set(plant.plan(*DAY).failure_modes) == {"sensor_drift"} | wearing
     assert set(plan.machine_types) == {"spindle", "pump", "fan", "conveyor", "compressor"}
     assert plan.tasks == ()
     assert [task.task_id for task in plant.plan("2026-01-06", "2026-01-08").tasks] == [1, 2]

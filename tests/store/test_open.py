@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ import duckdb
 import pytest
 
 from twin.errors import BadRequest, NotAPlant, StoreFault
-from twin.store import Store, Transaction
+from twin.store import SCHEMA_VERSION, Store, Transaction
+from twin.store.schema import KEYS, RUN_TABLES, RUN_VIEWS
 
 Processes = Callable[..., chunks.Child]
 as_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
@@ -103,7 +105,7 @@ def test_a_newer_schema_is_refused(plant: Path) -> None:
         con.execute("UPDATE plant_info SET value = '7' WHERE key = 'schema_version'")
     with pytest.raises(NotAPlant) as error:
         Store.open(plant)
-    assert "made by a newer pdm-twin (schema 7; this one reads up to 1): upgrade" in one_line(error)
+    assert "made by a newer pdm-twin (schema 7; this one reads up to 2): upgrade" in one_line(error)
 
 
 def test_a_damaged_plant_is_a_fault_of_one_line(plant: Path) -> None:
@@ -156,3 +158,26 @@ def test_another_user_reads_and_does_not_write(plant: Path, processes: Processes
     assert len(told) == 1
     assert told[0].startswith("StoreFault cannot write")
     assert set(os.listdir(plant.parent)) == before
+
+
+def test_a_plant_of_the_first_schema_is_brought_up_to_date_with_all_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "v1.duckdb"
+    path.write_bytes(lzma.decompress(Path(__file__).with_name("plant_v1.duckdb.xz").read_bytes()))
+    with pytest.raises(NotAPlant, match="open it once for writing"):
+        Store.open(path, read_only=True)
+    store = Store.open(path)
+    assert store.get("plant_info", "schema_version")["value"] == str(SCHEMA_VERSION)
+    assert store.count("machines") == 8
+    assert store.count("telemetry") == 80
+    modes = {row["name"]: row["definition"] for row in store.rows("failure_modes")}
+    assert modes["belt_wear"].get("wear") is None  # a user's own row stays as it is
+    assert modes["bearing_degradation"]["wear"]["life_h"] > 0.0
+    assert store.get("technicians", "T-01")["shift_end_h"] == 24.0
+    assert store.count("alarm_rules") > 0
+    fresh = Store.create(tmp_path / "fresh.duckdb")
+    with store.reading() as old, fresh.reading() as new:
+        for table in (*KEYS, *RUN_TABLES, *RUN_VIEWS):
+            assert {c.name: c.type for c in old.columns(table).values()} == {
+                c.name: c.type for c in new.columns(table).values()
+            }
+    assert Store.open(path, read_only=True).count("runs") == 1

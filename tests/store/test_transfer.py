@@ -22,16 +22,14 @@ from twin.store.transfer import LAYOUTS
 def filled(store: Store) -> Store:
     """Two runs; the newer of 40 ticks has a missing reading and a truth."""
     chunks.append(store, chunks.new_run(store, 10), 0, 10)
-    truth = {
-        "machine_id": [2],
-        "ts": [chunks.START_US],
-        "operating_state": ["running"],
-        "damage": [{"rotor_imbalance": 0.5}],
-        "health": [0.5],
-        "rul_h": [None],
-    }
     end = chunks.START_US + 40 * chunks.STEP_US
-    run_id = store.create_run("{}", "0" * 64, 1, chunks.START_US, end, chunks.STEP_US, 3, 40, {}, truth)
+    run_id = store.create_run("{}", "0" * 64, 1, chunks.START_US, end, chunks.STEP_US, 3, 40)
+    with store.writing() as tx:
+        tx.execute(
+            "INSERT INTO ground_truth SELECT ?, 2, make_timestamp(?), 'running', map {'rotor_imbalance': 0.5},"
+            " 0.5, NULL",
+            [run_id, chunks.START_US],
+        )
     columns = chunks.chunk(0, 40)
     columns["kurtosis"][5] = np.nan
     store.append_chunk(run_id, 0, 40, columns, tuple(c == "kurtosis" for c in CHANNELS), b"", "")

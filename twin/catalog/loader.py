@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from twin.catalog.checks import checked
 from twin.catalog.models import (
+    AlarmRule,
     Channel,
     FailureMode,
     MachineType,
@@ -33,7 +34,7 @@ class Catalog:
 
     Attributes
     ----------
-    channels, machine_types, scenarios, failure_modes, maintenance_actions, technicians : mapping
+    channels, machine_types, scenarios, failure_modes, maintenance_actions, technicians, alarm_rules : mapping
         Read-only; keys are the names (of technicians: their ids).
     """
 
@@ -43,6 +44,7 @@ class Catalog:
     failure_modes: Mapping[str, FailureMode]
     maintenance_actions: Mapping[str, MaintenanceAction]
     technicians: Mapping[str, Technician]
+    alarm_rules: Mapping[str, AlarmRule]
 
     @property
     def default_machine_type(self) -> MachineType:
@@ -66,6 +68,7 @@ def load_catalog() -> Catalog:
         failure_modes=_table("failure_modes", FailureMode),
         maintenance_actions=_table("maintenance_actions", MaintenanceAction),
         technicians=_table("technicians", Technician, key="technician_id"),
+        alarm_rules=_table("alarm_rules", AlarmRule),
     )
     _check_references(catalog)
     return catalog
@@ -110,3 +113,7 @@ def _check_references(catalog: Catalog) -> None:
         for mode in action.restores:
             if mode not in catalog.failure_modes:
                 raise unknown(f"failure mode in maintenance action {action.name}:", mode, catalog.failure_modes)
+    for failure_mode in catalog.failure_modes.values():
+        for other in failure_mode.wear.accelerated_by if failure_mode.wear is not None else ():
+            if other not in catalog.failure_modes:
+                raise unknown(f"failure mode that accelerates {failure_mode.name}:", other, catalog.failure_modes)

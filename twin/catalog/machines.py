@@ -163,6 +163,8 @@ class MachineType(Frozen):
         Relative white ripple of the torque.
     iso_class : str
         Class of ISO 10816-1 by which its velocity is judged.
+    downtime_cost_per_h : float
+        What an hour of standstill costs, in the plant's currency.
     bearing : Bearing
         The bearing that wears.
     variation : dict of str to float
@@ -200,6 +202,7 @@ class MachineType(Frozen):
     vibration_sd: Fraction
     ripple_sd: Fraction
     iso_class: Literal["I", "II", "III", "IV"] = "I"
+    downtime_cost_per_h: NotNegative = 0.0
     bearing: Bearing
     variation: dict[str, Annotated[Number, Field(ge=0.0, le=0.3)]] = Field(default_factory=dict)
     source: Text = ""

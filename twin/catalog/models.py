@@ -28,10 +28,12 @@ from twin.catalog.checks import (
 from twin.catalog.machines import Bearing, Channel, MachineType
 from twin.catalog.parameters import CHANNELS, INPUTS, PARAMETERS
 from twin.catalog.profiles import COLUMNS, AtEnd, Interpolation, Profile, read_profile_csv
+from twin.catalog.wear import AlarmRule, Technician, Wear
 from twin.errors import BadRequest, shown, unknown
 
 __all__ = [
     "COLUMNS",
+    "AlarmRule",
     "AtEnd",
     "Bearing",
     "Channel",
@@ -43,6 +45,7 @@ __all__ = [
     "Profile",
     "Scenario",
     "Technician",
+    "Wear",
     "read_profile_csv",
     "scenario_from_inputs",
 ]
@@ -208,6 +211,8 @@ class FailureMode(Frozen):
         Gains that grow with the damage.
     channels : tuple of str
         The channels that it visibly moves; it moves no other.
+    wear : Wear or None
+        How it comes by itself; ``None``: only when injected.
     """
 
     name: Identifier
@@ -216,6 +221,7 @@ class FailureMode(Frozen):
     category: Literal["mechanical", "thermal", "electrical", "sensor"]
     effects: tuple[Effect, ...]
     channels: Channels = ()
+    wear: Wear | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -223,7 +229,14 @@ class FailureMode(Frozen):
         if not self.effects:
             raise BadRequest("effects must name at least one effect")
         _check_effects(self.effects, "gain", "failure mode")
+        if self.wear is not None and self.name in self.wear.accelerated_by:
+            raise BadRequest("a failure mode cannot accelerate itself")
         return self
+
+    @property
+    def stops_machine(self) -> bool:
+        """Whether the machine stops at full damage; an instrument that fails stops nothing."""
+        return self.category != "sensor"
 
 
 class MaintenanceAction(Frozen):
@@ -256,25 +269,6 @@ class MaintenanceAction(Frozen):
     def _consistent(self) -> Self:
         entitle(self, self.name, self.title)
         return self
-
-
-class Technician(Frozen):
-    """Someone who does maintenance.
-
-    Attributes
-    ----------
-    technician_id, name : str
-        The short id on the task (``T-02``) and the person's name.
-    skills : tuple of str
-        What the technician knows (see `MaintenanceAction.skill`).
-    hourly_cost : float
-        Cost of an hour, in the plant's currency.
-    """
-
-    technician_id: Name
-    name: Name
-    skills: tuple[Identifier, ...] = ()
-    hourly_cost: Number = Field(default=0.0, ge=0.0, le=1e6)
 
 
 def scenario_from_inputs(

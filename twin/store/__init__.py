@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from twin.store.catalog_tables import Transaction
+from twin.store.events import add_events
 from twin.store.runs import RunRow
 from twin.store.schema import SCHEMA_VERSION
 from twin.store.store import Store
 from twin.store.writer import RunWriter
 
-__all__ = ["SCHEMA_VERSION", "RunRow", "RunWriter", "Store", "Transaction"]
+__all__ = ["SCHEMA_VERSION", "RunRow", "RunWriter", "Store", "Transaction", "add_events"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,17 @@ class Transaction(Rows):
             raise
         self.con.unregister(name)
 
+    def insert_table(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add many rows at once to a table without a key; they all have the same columns."""
+        import pyarrow as pa
+
+        if not rows:
+            return
+        columns = self.columns(table)
+        names = ", ".join(columns[name].quoted for name in rows[0])
+        with self.arrow("rows_given", pa.Table.from_pylist([dict(row) for row in rows])):
+            self.execute(f'INSERT INTO "{table}" ({names}) SELECT * FROM rows_given')
+
     def load_catalog(self, catalog: Catalog, technicians: bool = False) -> None:
         """Add the package's rows that are not there yet.
 
@@ -52,7 +63,7 @@ class Transaction(Rows):
         technicians : bool
             Whether to add the sample technicians as well.
         """
-        for table in ("channels", "machine_types", "maintenance_actions"):
+        for table in ("channels", "machine_types", "maintenance_actions", "alarm_rules"):
             self._add_missing(table, "name", getattr(catalog, table))
         if technicians:
             self._add_missing("technicians", "technician_id", catalog.technicians)

@@ -72,6 +72,11 @@ class Rows:
             raise unknown("table", table, sorted(_tables))
         return _tables[table]
 
+    @staticmethod
+    def forget_columns() -> None:
+        """Read the columns anew at the next use: tables have been created or altered."""
+        _tables.clear()
+
     def _read_columns(self) -> dict[str, dict[str, Column]]:
         rows = self.execute(
             "SELECT table_name, column_name, data_type FROM duckdb_columns()"

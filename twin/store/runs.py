@@ -14,7 +14,7 @@ import numpy as np
 from twin.catalog.parameters import CHANNELS
 from twin.errors import BadRequest, PlantBusy, StoreFault, shown, unknown
 from twin.store.catalog_tables import Transaction, now_us
-from twin.store.schema import RUN_TABLES
+from twin.store.schema import RUN_TABLES, RUN_VIEWS
 from twin.store.sessions import Sessions
 from twin.store.writer import RELEASE_S, RunWriter, add_chunk
 
@@ -56,6 +56,11 @@ class RunRow:
         Microseconds since 1970 UTC.
     error : str or None
         Why it failed or was interrupted.
+    telemetry : bool
+        Whether it has readings.
+    policy, world_sha256, base_run_id, events_digest
+        The maintenance policy in words; what paired runs share; of a what-if, the run that it departs
+        from; content hash of the events, once complete.
     """
 
     run_id: int
@@ -81,6 +86,11 @@ class RunRow:
     created_us: int
     finished_us: int | None
     error: str | None
+    telemetry: bool = True
+    policy: str = "none"
+    world_sha256: str | None = None
+    base_run_id: int | None = None
+    events_digest: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -91,7 +101,8 @@ class RunRow:
 _SELECT = (
     "SELECT run_id, name, CAST(plan AS VARCHAR), plan_sha256, seed, epoch_us(start_at), epoch_us(end_at), interval_us,"
     " machines, ticks, committed_ticks, rows, committed_rows, CAST(status AS VARCHAR), digest, wall_s, versions,"
-    " writer_pid, writer_started, writer_host, epoch_us(created_at), epoch_us(finished_at), error FROM runs"
+    " writer_pid, writer_started, writer_host, epoch_us(created_at), epoch_us(finished_at), error,"
+    " telemetry, policy, world_sha256, base_run_id, events_digest FROM runs"
 )
 
 
@@ -115,8 +126,9 @@ class Runs(Sessions):
         machines: int,
         ticks: int,
         versions: Mapping[str, str] | None = None,
-        truth: Mapping[str, Sequence[Any]] | None = None,
         name: str = "",
+        fleet: Sequence[Mapping[str, Any]] = (),
+        more: Mapping[str, Any] | None = None,
     ) -> int:
         """Enter a run, with no telemetry yet, and return its number; this process is its writer.
 
@@ -132,11 +144,12 @@ class Runs(Sessions):
             Number of machines, and of ticks of each.
         versions : mapping, optional
             Software that makes the run.
-        truth : mapping of columns, optional
-            Columns of `ground_truth` but for the run: machine_id, ts (microseconds),
-            operating_state, damage (a dict for each row), health, rul_h.
         name : str
             What people call the run.
+        fleet : sequence of mappings
+            Rows of `run_machines` but for the run.
+        more : mapping, optional
+            Further columns of `runs`: telemetry, policy, world_sha256, base_run_id.
         """
         with self.writing() as tx:
             run_id = tx.insert(
@@ -151,15 +164,15 @@ class Runs(Sessions):
                     "interval_us": interval_us,
                     "machines": machines,
                     "ticks": ticks,
-                    "rows": machines * ticks,
+                    "rows": machines * ticks if dict(more or {}).get("telemetry", True) else 0,
                     "status": "running",
                     "versions": dict(versions or {}),
                     "created_at": now_us(),
                     **_this_process(),
+                    **(more or {}),
                 },
             )
-            if truth is not None:
-                _add_truth(tx, run_id, truth)
+            tx.insert_table("run_machines", [{"run_id": run_id, **row} for row in fleet])
         return int(run_id)
 
     def find_run(self, plan_sha256: str) -> RunRow | None:
@@ -223,7 +236,7 @@ class Runs(Sessions):
         with self.writing() as tx:
             return add_chunk(tx, run_id, from_tick, to_tick, columns, nulls, state, digest)
 
-    def finish_run(self, run_id: int, digest: str, wall_s: float) -> None:
+    def finish_run(self, run_id: int, digest: str, wall_s: float, events_digest: str | None = None) -> None:
         """Mark a run as complete.
 
         Parameters
@@ -234,6 +247,8 @@ class Runs(Sessions):
             Content hash of its telemetry.
         wall_s : float
             Time that it took, s.
+        events_digest : str, optional
+            Content hash of its events.
         """
         with self.writing() as tx:
             run = _get(tx, run_id)
@@ -242,7 +257,13 @@ class Runs(Sessions):
             tx.update(
                 "runs",
                 run.run_id,
-                {"status": "complete", "digest": digest, "wall_s": float(wall_s), **_ended()},
+                {
+                    "status": "complete",
+                    "digest": digest,
+                    "wall_s": float(wall_s),
+                    "events_digest": events_digest,
+                    **_ended(),
+                },
             )
             # a complete run never goes on
             tx.execute("DELETE FROM run_states WHERE run_id = ?", [run_id])
@@ -315,28 +336,58 @@ class Runs(Sessions):
             About how many rows a batch has.
         """
         run = self.get_run(run_id)
-        step = max(1, rows // run.machines)
-        for tick in range(0, run.committed_ticks, step):
-            end = min(tick + step, run.committed_ticks)
-            window = (run.start_us + tick * run.interval_us, run.start_us + end * run.interval_us)
+        for window in windows(run, rows):
             sql, bound = _rows_query(run.run_id, None, None, *window, ordered=False)
             with self.reading() as tx:
                 batch = tx.query_arrow(sql, bound)
             yield batch
 
     def run_table(self, run_id: int, table: str) -> pd.DataFrame:
-        """Return what a run says in ``ground_truth``, ``failures``, ``alarms`` or ``maintenance_log``."""
-        if table not in RUN_TABLES:
-            raise unknown("table of a run", table, RUN_TABLES)
+        """Return what a run says in one of the tables beside its telemetry, by machine and time."""
+        order = {**RUN_TABLES, **RUN_VIEWS}
+        if table not in order:
+            raise unknown("table of a run", table, order)
         with self.reading() as tx:
             run = _get(tx, run_id)
-            when = "start_at" if table == "maintenance_log" else "ts"
             columns = [name for name in tx.columns(table) if name != "run_id"]
-            return tx.frame(table, {"run_id": run.run_id}, columns, order_by=["machine_id", when])
+            return tx.frame(table, {"run_id": run.run_id}, columns, order_by=["machine_id", order[table]])
+
+    def run_energy_kwh(self, run_id: int) -> float:
+        """Return the energy that a run's readings of the power add up to, kWh; NaN without readings."""
+        with self.reading() as tx:
+            run = _get(tx, run_id)
+            total = tx.execute("SELECT sum(CAST(power_w AS DOUBLE)) FROM telemetry WHERE run_id = ?", [run.run_id])[0][
+                0
+            ]
+        return float("nan") if total is None else total * run.interval_us / 3.6e12
+
+    def run_parting(self, run_id: int, other_id: int) -> dict[str, Any]:
+        """Return when the telemetry of two runs of one interval first differs, by the machine's name."""
+        differs = " OR ".join(f"a.{name} IS DISTINCT FROM b.{name}" for name in CHANNELS)
+        with self.reading() as tx:
+            run, other = _get(tx, run_id), _get(tx, other_id)
+            if run.interval_us != other.interval_us or run.start_us != other.start_us:
+                raise BadRequest(f"runs {run_id} and {other_id} have other times of readings and cannot be compared")
+            found = tx.execute(
+                "SELECT m.machine, min(a.ts) FROM telemetry a JOIN telemetry b"
+                " ON b.run_id = ? AND b.machine_id = a.machine_id AND b.ts = a.ts"
+                " JOIN run_machines m ON m.run_id = a.run_id AND m.machine_id = a.machine_id"
+                f" WHERE a.run_id = ? AND ({differs}) GROUP BY ALL ORDER BY m.machine",
+                [other.run_id, run.run_id],
+            )
+        return {str(name): ts for name, ts in found}
 
     def _need_writable(self) -> None:
         if self.read_only:
             raise BadRequest(f"the plant {self.path} is open for reading only; open it without read_only to change it")
+
+
+def windows(run: RunRow, rows: int) -> Iterator[tuple[int, int]]:
+    """Yield spans (end not included, microseconds) that together are what is stored of a run, of about `rows` rows."""
+    step = max(1, rows // run.machines)
+    for tick in range(0, run.committed_ticks, step):
+        end = min(tick + step, run.committed_ticks)
+        yield run.start_us + tick * run.interval_us, run.start_us + end * run.interval_us
 
 
 def _get(tx: Transaction, run_id: int | str) -> RunRow:
@@ -415,23 +466,3 @@ def _other_writer(run: RunRow) -> str:
         return f"process {run.writer_pid}"
     except psutil.Error:
         return ""
-
-
-def _add_truth(tx: Transaction, run_id: int, truth: Mapping[str, Sequence[Any]]) -> None:
-    """Store the hidden condition that a run's plan implies (bound as lists: Arrow would import pandas for them)."""
-    damage = [sorted(d.items()) for d in truth["damage"]]
-    tx.execute(
-        "INSERT INTO ground_truth SELECT ?, unnest(?::SMALLINT[]), make_timestamp(unnest(?::BIGINT[])),"
-        " CAST(unnest(?::VARCHAR[]) AS operating_state), map(unnest(?::VARCHAR[][]), unnest(?::FLOAT[][])),"
-        " unnest(?::FLOAT[]), unnest(?::DOUBLE[])",
-        [
-            run_id,
-            list(truth["machine_id"]),
-            list(truth["ts"]),
-            list(truth["operating_state"]),
-            [[mode for mode, _ in d] for d in damage],
-            [[level for _, level in d] for d in damage],
-            list(truth["health"]),
-            list(truth["rul_h"]),
-        ],
-    )

@@ -6,8 +6,8 @@ from importlib.resources import files
 
 import duckdb
 
-SCHEMA_VERSION = 1
-"""Version of `schema.sql` and `views.sql`; a file of a newer one is refused."""
+SCHEMA_VERSION = 2
+"""Version of `schema.sql`, `schema_events.sql` and `views.sql`; a file of a newer one is refused."""
 
 KEYS: dict[str, str] = {
     "plant_info": "key",
@@ -21,6 +21,7 @@ KEYS: dict[str, str] = {
     "failure_injections": "injection_id",
     "maintenance_actions": "name",
     "technicians": "technician_id",
+    "alarm_rules": "name",
     "maintenance_tasks": "task_id",
     "runs": "run_id",
     "run_states": "run_id",
@@ -51,17 +52,46 @@ PARENTS: dict[tuple[str, str], str] = {
     ("failures", "run_id"): "runs",
     ("alarms", "run_id"): "runs",
     ("maintenance_log", "run_id"): "runs",
+    ("lives", "run_id"): "runs",
+    ("work_orders", "run_id"): "runs",
+    ("run_machines", "run_id"): "runs",
 }
 """References: the value of (table, column) is a key of the parent."""
 
 OWNED: dict[str, tuple[str, ...]] = {
     "profiles": ("profile_points",),
-    "runs": ("run_states", "telemetry", "ground_truth", "failures", "alarms", "maintenance_log"),
+    "runs": (
+        "run_states",
+        "run_machines",
+        "telemetry",
+        "ground_truth",
+        "failures",
+        "alarms",
+        "work_orders",
+        "maintenance_log",
+        "lives",
+    ),
 }
 """Tables whose rows are parts of a parent's row and go with it."""
 
-RUN_TABLES: tuple[str, ...] = ("ground_truth", "failures", "alarms", "maintenance_log")
-"""Tables of a run beside its telemetry."""
+RUN_TABLES: dict[str, str] = {
+    "ground_truth": "ts",
+    "failures": "failed_at",
+    "alarms": "ts",
+    "work_orders": "number",
+    "maintenance_log": "start_at",
+    "lives": "started_at",
+    "run_machines": "machine_id",
+}
+"""Tables of a run beside its telemetry, and what their rows are ordered by after the machine."""
+
+RUN_VIEWS: dict[str, str] = {
+    "lifetimes": "started_at",
+    "machine_lifetimes": "episode",
+    "failure_labels": "ts",
+    "kpis": "machine",
+}
+"""The same for views."""
 
 _RESTORERS = """
 SELECT a.name FROM maintenance_actions a JOIN failure_modes f
@@ -81,7 +111,7 @@ REMOTE_USERS: dict[str, tuple[tuple[str, str], ...]] = {
 
 def build(con: duckdb.DuckDBPyConnection) -> None:
     """Create all types, tables, comments and views in an empty database."""
-    for name in ("schema.sql", "views.sql"):
+    for name in ("schema.sql", "schema_events.sql", "views.sql"):
         con.execute(files("twin.store").joinpath(name).read_text(encoding="utf-8"))
     con.execute("INSERT INTO plant_info VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
 

@@ -1,4 +1,4 @@
--- The tables of a plant, schema version 1.
+-- The tables of a plant, schema version 2.
 --
 -- Times are UTC without a zone. Names that people give are unique in their table. References are
 -- declared in tables.py and checked by the transaction that changes a row, not by FOREIGN KEY:
@@ -16,6 +16,9 @@ CREATE TYPE operating_state AS ENUM ('off', 'idle', 'running', 'failed', 'mainte
 CREATE TYPE interpolation AS ENUM ('hold', 'linear');
 CREATE TYPE profile_end AS ENUM ('repeat', 'end');
 CREATE TYPE alarm_level AS ENUM ('info', 'warning', 'alarm');
+CREATE TYPE failure_cause AS ENUM ('wear', 'injected', 'secondary');
+CREATE TYPE life_end AS ENUM ('wear', 'secondary', 'repair', 'end');
+CREATE TYPE task_origin AS ENUM ('planned', 'corrective', 'periodic', 'running', 'condition', 'callable');
 
 CREATE TABLE plant_info (
     key VARCHAR PRIMARY KEY,
@@ -208,13 +211,35 @@ CREATE TABLE technicians (
     technician_id VARCHAR PRIMARY KEY CHECK (length(technician_id) BETWEEN 1 AND 80),
     name VARCHAR NOT NULL,
     skills VARCHAR[] NOT NULL,
-    hourly_cost DOUBLE NOT NULL CHECK (hourly_cost >= 0)
+    hourly_cost DOUBLE NOT NULL CHECK (hourly_cost >= 0),
+    shift_start_h DOUBLE DEFAULT 0,
+    shift_end_h DOUBLE DEFAULT 24,
+    weekdays VARCHAR DEFAULT '1234567'
 );
 COMMENT ON TABLE technicians IS 'The people who maintain the machines';
 COMMENT ON COLUMN technicians.technician_id IS 'Short name of the technician, for example T-02';
 COMMENT ON COLUMN technicians.name IS 'What people call the technician';
 COMMENT ON COLUMN technicians.skills IS 'What the technician knows';
 COMMENT ON COLUMN technicians.hourly_cost IS 'Cost of an hour of work, in the currency of the plant';
+COMMENT ON COLUMN technicians.shift_start_h IS 'Hour of the day (UTC) from which work may begin';
+COMMENT ON COLUMN technicians.shift_end_h IS 'Hour of the day (UTC) up to which work may begin';
+COMMENT ON COLUMN technicians.weekdays IS 'Days on which work may begin, 1 (Monday) to 7 (Sunday)';
+
+CREATE TABLE alarm_rules (
+    name VARCHAR PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 80),
+    title VARCHAR NOT NULL,
+    description VARCHAR NOT NULL,
+    channel VARCHAR NOT NULL,
+    level alarm_level NOT NULL,
+    definition JSON NOT NULL
+);
+COMMENT ON TABLE alarm_rules IS 'What the control system of every machine watches';
+COMMENT ON COLUMN alarm_rules.name IS 'Code of the alarm';
+COMMENT ON COLUMN alarm_rules.title IS 'Name for people';
+COMMENT ON COLUMN alarm_rules.description IS 'What it means';
+COMMENT ON COLUMN alarm_rules.channel IS 'The channel that is watched, in channels';
+COMMENT ON COLUMN alarm_rules.level IS 'How serious it is';
+COMMENT ON COLUMN alarm_rules.definition IS 'The checked rule: limit, hysteresis, trip';
 
 CREATE TABLE maintenance_tasks (
     task_id INTEGER PRIMARY KEY CHECK (task_id > 0),
@@ -270,6 +295,11 @@ CREATE TABLE runs (
     created_at TIMESTAMP NOT NULL,
     finished_at TIMESTAMP,
     error VARCHAR,
+    telemetry BOOLEAN DEFAULT true,
+    policy VARCHAR DEFAULT 'none',
+    world_sha256 VARCHAR,
+    base_run_id INTEGER,
+    events_digest VARCHAR,
     CHECK (end_at > start_at),
     CHECK (committed_ticks BETWEEN 0 AND ticks)
 );
@@ -297,6 +327,11 @@ COMMENT ON COLUMN runs.writer_host IS 'Host of that process';
 COMMENT ON COLUMN runs.created_at IS 'When the run was asked for, UTC';
 COMMENT ON COLUMN runs.finished_at IS 'When it ended, UTC';
 COMMENT ON COLUMN runs.error IS 'Why it failed or was interrupted; NULL otherwise';
+COMMENT ON COLUMN runs.telemetry IS 'Whether the run has readings, or events and truth only';
+COMMENT ON COLUMN runs.policy IS 'The maintenance policy in words';
+COMMENT ON COLUMN runs.world_sha256 IS 'SHA-256 of what paired runs share: fleet, span, seed and conditions';
+COMMENT ON COLUMN runs.base_run_id IS 'Of a what-if: the run that it departs from, in runs; NULL otherwise';
+COMMENT ON COLUMN runs.events_digest IS 'Content hash of failures, work and lives; NULL until complete';
 
 CREATE TABLE run_states (
     run_id INTEGER PRIMARY KEY,
@@ -335,75 +370,3 @@ COMMENT ON COLUMN telemetry.power_w IS 'Electrical power, W';
 COMMENT ON COLUMN telemetry.current_a IS 'Supply current, A';
 COMMENT ON COLUMN telemetry.speed_rpm IS 'Speed of the shaft, rpm';
 COMMENT ON COLUMN telemetry.torque_nm IS 'Torque at the shaft, N m';
-
-CREATE TABLE ground_truth (
-    run_id INTEGER NOT NULL,
-    machine_id SMALLINT NOT NULL,
-    ts TIMESTAMP NOT NULL,
-    operating_state operating_state NOT NULL,
-    damage MAP(VARCHAR, FLOAT) NOT NULL,
-    health FLOAT NOT NULL CHECK (health BETWEEN 0 AND 1),
-    rul_h DOUBLE
-);
-COMMENT ON TABLE ground_truth IS 'What no sensor sees: one row whenever the hidden condition of a machine changes';
-COMMENT ON COLUMN ground_truth.run_id IS 'The run, in runs';
-COMMENT ON COLUMN ground_truth.machine_id IS 'The machine, in machines';
-COMMENT ON COLUMN ground_truth.ts IS 'From when the row holds, UTC';
-COMMENT ON COLUMN ground_truth.operating_state IS 'What the machine is doing';
-COMMENT ON COLUMN ground_truth.damage IS 'Damage of each affected failure mode, 0 (new) to 1 (functional failure)';
-COMMENT ON COLUMN ground_truth.health IS 'Health, 1 (new) to 0 (functional failure)';
-COMMENT ON COLUMN ground_truth.rul_h IS 'Remaining useful life, hours; NULL where no failure is coming';
-
-CREATE TABLE failures (
-    run_id INTEGER NOT NULL,
-    machine_id SMALLINT NOT NULL,
-    ts TIMESTAMP NOT NULL,
-    failure_mode VARCHAR NOT NULL,
-    cause VARCHAR NOT NULL
-);
-COMMENT ON TABLE failures IS 'Functional failures that happened in a run';
-COMMENT ON COLUMN failures.run_id IS 'The run, in runs';
-COMMENT ON COLUMN failures.machine_id IS 'The machine, in machines';
-COMMENT ON COLUMN failures.ts IS 'When, UTC';
-COMMENT ON COLUMN failures.failure_mode IS 'Name of the failure mode';
-COMMENT ON COLUMN failures.cause IS 'What led to it';
-
-CREATE TABLE alarms (
-    run_id INTEGER NOT NULL,
-    machine_id SMALLINT NOT NULL,
-    ts TIMESTAMP NOT NULL,
-    code VARCHAR NOT NULL,
-    level alarm_level NOT NULL,
-    message VARCHAR NOT NULL
-);
-COMMENT ON TABLE alarms IS 'Error codes that did not stop the machine';
-COMMENT ON COLUMN alarms.run_id IS 'The run, in runs';
-COMMENT ON COLUMN alarms.machine_id IS 'The machine, in machines';
-COMMENT ON COLUMN alarms.ts IS 'When, UTC';
-COMMENT ON COLUMN alarms.code IS 'Error code';
-COMMENT ON COLUMN alarms.level IS 'How serious it is';
-COMMENT ON COLUMN alarms.message IS 'The code in words';
-
-CREATE TABLE maintenance_log (
-    run_id INTEGER NOT NULL,
-    machine_id SMALLINT NOT NULL,
-    start_at TIMESTAMP NOT NULL,
-    end_at TIMESTAMP NOT NULL,
-    task_id INTEGER,
-    task_type task_type NOT NULL,
-    action VARCHAR NOT NULL,
-    technician_id VARCHAR,
-    cost DOUBLE NOT NULL CHECK (cost >= 0),
-    notes VARCHAR NOT NULL
-);
-COMMENT ON TABLE maintenance_log IS 'Work that was done in a run';
-COMMENT ON COLUMN maintenance_log.run_id IS 'The run, in runs';
-COMMENT ON COLUMN maintenance_log.machine_id IS 'The machine, in machines';
-COMMENT ON COLUMN maintenance_log.start_at IS 'When the work began, UTC';
-COMMENT ON COLUMN maintenance_log.end_at IS 'When the machine was back, UTC';
-COMMENT ON COLUMN maintenance_log.task_id IS 'The task, in maintenance_tasks; NULL for work that was not planned';
-COMMENT ON COLUMN maintenance_log.task_type IS 'Why: before a failure, after it, or on a prediction';
-COMMENT ON COLUMN maintenance_log.action IS 'What was done, in maintenance_actions';
-COMMENT ON COLUMN maintenance_log.technician_id IS 'Who did it, in technicians; NULL when not known';
-COMMENT ON COLUMN maintenance_log.cost IS 'What it cost, in the currency of the plant';
-COMMENT ON COLUMN maintenance_log.notes IS 'What else is to be known';

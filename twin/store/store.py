@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import duckdb
 
-from twin.errors import BadRequest, NotAPlant, StoreFault, shown
+from twin.catalog.models import Scenario
+from twin.errors import BadRequest, NotAPlant, StoreFault, shown, unknown
 from twin.store.catalog_tables import Transaction
 from twin.store.faults import REQUEST_ERRORS, sql_error, translate, translate_os
 from twin.store.schema import SCHEMA_VERSION, build, found_version
 from twin.store.transfer import Transfers
+from twin.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +114,14 @@ class Store(Transfers):
                 f"{target} was made by a newer pdm-twin (schema {version}; this one reads up to {SCHEMA_VERSION}):"
                 " upgrade pdm-twin"
             )
+        if version < SCHEMA_VERSION:
+            if read_only:
+                raise NotAPlant(
+                    f"{target} was made by an older pdm-twin (schema {version}): open it once for writing, which brings"
+                    f" it to schema {SCHEMA_VERSION}"
+                )
+            with store.writing() as tx:
+                upgrade(tx, found_version(tx.con) or version)
         return store
 
     def rows(
@@ -186,6 +196,14 @@ class Store(Transfers):
         """Run one query of the package's own and return an Arrow table."""
         with self.reading() as tx:
             return tx.query_arrow(sql, params)
+
+    def scenario(self, name: str) -> Scenario:
+        """Return a scenario by its name, with its profile's data."""
+        with self.reading() as tx:
+            row = tx.find("scenarios", name=name)
+            if row is None:
+                raise unknown("scenario", name, tx.names("scenarios", "name"))
+            return tx.read_scenario(row)
 
     def active_at(self, at_us: int, machine_id: int | None = None) -> pd.DataFrame:
         """Return the scenarios and failures that act at a time: see `Transaction.active_at`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -41,8 +41,11 @@ def add_chunk(
     nulls: Sequence[bool],
     state: bytes,
     digest: str,
+    happened: Callable[[Transaction], None] | None = None,
 ) -> int:
     """Store a chunk in a transaction, and return how many rows the run has then.
+
+    A run without telemetry has chunks without rows; `happened` stores its events.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def add_chunk(
     moved = tx.execute(
         "UPDATE runs SET committed_ticks = ?, committed_rows = committed_rows + ?"
         " WHERE run_id = ? AND committed_ticks = ? AND status = 'running'"
-        " RETURNING committed_ticks, committed_rows, machines",
+        " RETURNING committed_ticks, committed_rows, machines * CAST(telemetry AS INTEGER)",
         [to_tick, table.num_rows, run_id, from_tick],
     )
     if not moved:
@@ -65,8 +68,11 @@ def add_chunk(
         raise StoreFault(
             f"a chunk of run {run_id} has {table.num_rows} rows for {to_tick - from_tick} ticks of {machines} machines"
         )
-    with tx.arrow("chunk_given", table):
-        tx.execute("INSERT INTO telemetry SELECT CAST(? AS INTEGER), * FROM chunk_given", [run_id])
+    if table.num_rows:
+        with tx.arrow("chunk_given", table):
+            tx.execute("INSERT INTO telemetry SELECT CAST(? AS INTEGER), * FROM chunk_given", [run_id])
+    if happened is not None:
+        happened(tx)
     tx.execute(
         "INSERT INTO run_states VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
         " SET tick = excluded.tick, state = excluded.state, digest = excluded.digest",
@@ -104,7 +110,7 @@ def chunk_table(columns: Mapping[str, np.ndarray], nulls: Sequence[bool]) -> pa.
         arrays.append(_shared(columns[name], pa.float32(), has_nulls))
     table = pa.table(arrays, names=list(wanted))
     # the database shares the work among its threads batch by batch; a batch fills one of its row groups
-    return pa.Table.from_batches(table.to_batches(max_chunksize=ROW_GROUP))
+    return pa.Table.from_batches(table.to_batches(max_chunksize=ROW_GROUP), table.schema)
 
 
 def _shared(column: np.ndarray, kind: pa.DataType, has_nulls: bool = False) -> pa.Array:
@@ -159,6 +165,7 @@ class RunWriter:
         nulls: Sequence[bool],
         state: bytes,
         digest: str,
+        happened: Callable[[Transaction], None] | None = None,
     ) -> int:
         """Append the ticks from `from_tick` up to `to_tick` of all machines, and keep them.
 
@@ -172,6 +179,8 @@ class RunWriter:
             The simulation's state after these ticks, from which the run can go on.
         digest : str
             The digest's state after these ticks.
+        happened : callable, optional
+            Stores in the same transaction what happened meanwhile.
 
         Returns
         -------
@@ -184,7 +193,7 @@ class RunWriter:
             try:
                 con.execute("BEGIN TRANSACTION")
                 transaction = Transaction(con, self._gate.path, writable=True)
-                rows = add_chunk(transaction, self.run_id, from_tick, to_tick, columns, nulls, state, digest)
+                rows = add_chunk(transaction, self.run_id, from_tick, to_tick, columns, nulls, state, digest, happened)
                 con.execute("COMMIT")
             except BaseException as error:
                 with contextlib.suppress(duckdb.Error):

@@ -1,0 +1,245 @@
+"""Paired worlds: the same plan with something changed from a time on, and what difference it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from twin.catalog.checks import refusal
+from twin.catalog.models import Scenario
+from twin.errors import BadRequest, shown, unknown
+from twin.plan import Activation, Plan, PlannedTask
+from twin.policy import PolicyLike, Rule, parse
+from twin.times import format_time, parse_time
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pandas as pd
+
+    from twin.results import RunRecord
+
+FIRST_NUMBER = 50_000
+"""Work orders of a what-if are numbered from here, so that no other work order changes its number."""
+FIGURES = (
+    "failures",
+    "tasks_done",
+    "downtime_h",
+    "availability",
+    "labour_cost",
+    "parts_cost",
+    "downtime_cost",
+    "cost",
+    "energy_kwh",
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is changed in a plan, and from when on.
+
+    Attributes
+    ----------
+    at : time
+        From when on, UTC; within the plan.
+    machines : str, int or sequence of them, optional
+        Where; needed for a repair, all machines otherwise.
+    repair : str, optional
+        A maintenance action that is done as soon as somebody can.
+    technician : str, optional
+        Who does the repair; anybody who can when not given.
+    policy : policy, optional
+        What asks for maintenance from then on, instead of the plan's policy.
+    maintenance : bool
+        False: from then on no work begins.
+    scenario : Scenario, optional
+        A scenario that becomes active.
+    until : time, optional
+        When the scenario ends.
+    clear : str, optional
+        A failure mode whose injections end.
+    """
+
+    at: Any
+    machines: Any = None
+    repair: str | None = None
+    technician: str | None = None
+    policy: PolicyLike = None
+    maintenance: bool = True
+    scenario: Scenario | None = None
+    until: Any = None
+    clear: str | None = None
+
+
+def changed(plan: Plan, change: Change) -> tuple[Plan, dict[str, Callable[[Any], Any]]]:
+    """Return a plan with a change, and the functions of its policy by name.
+
+    Raises
+    ------
+    BadRequest
+        If nothing is changed, or what is asked for cannot be.
+    """
+    at = parse_time(change.at, "at")
+    if not plan.start_us <= at < plan.end_us:
+        span = f"{format_time(plan.start_us)} until {format_time(plan.end_us)}"
+        raise BadRequest(f"at must lie within the run, {span}, got {format_time(at)}")
+    ids = _machines(plan, change.machines)
+    fields: dict[str, Any] = {}
+    functions: dict[str, Callable[[Any], Any]] = {}
+    if change.repair is not None:
+        fields["tasks"] = (*plan.tasks, *_repairs(plan, change, at, ids))
+        fields["acting"] = True
+    if change.policy is not None:
+        rules, functions = parse(change.policy)
+        fields["policies"] = (*_ended(plan.policies, at), *_begun(rules, at))
+    if not change.maintenance:
+        fields["halt_us"] = at
+    if change.scenario is not None:
+        fields |= _activated(plan, change, at, ids)
+    if change.clear is not None:
+        fields["injections"] = _cleared(plan, change.clear, at, ids)
+    if not fields:
+        raise BadRequest("nothing is changed: give a repair, a policy, a scenario, clear=... or maintenance=False")
+    try:
+        return Plan.model_validate({**dict(plan), **fields, "base_sha256": plan.sha256, "format": 2}), functions
+    except ValidationError as error:
+        raise refusal(error, Plan, "what-if") from None
+
+
+def _machines(plan: Plan, machines: Any) -> list[int]:
+    if machines is None or machines == "all":
+        return [m.machine_id for m in plan.machines]
+    wanted = [machines] if isinstance(machines, str | int) else machines
+    if not isinstance(wanted, Iterable):
+        raise BadRequest(f"machines must be a name, an id, a list of them or 'all', got {shown(machines)}")
+    numbers: dict[Any, int] = {m.name: m.machine_id for m in plan.machines}
+    numbers |= {m.machine_id: m.machine_id for m in plan.machines}
+    found = []
+    for name in wanted:
+        if isinstance(name, bool) or not isinstance(name, str | int) or name not in numbers:
+            raise unknown("machine of this run", name, (m.name for m in plan.machines))
+        found.append(numbers[name])
+    return found
+
+
+def _repairs(plan: Plan, change: Change, at: int, ids: Sequence[int]) -> list[PlannedTask]:
+    if change.machines is None:
+        raise BadRequest("a repair needs its machine: what_if(at, repair=..., machines='M-001')")
+    if change.repair not in plan.actions:
+        raise unknown("maintenance action of this run", change.repair, plan.actions)
+    people = {t.technician_id: t for t in plan.technicians}
+    if change.technician is not None and change.technician not in people:
+        raise unknown("technician of this run", change.technician, people)
+    action = plan.actions[change.repair]
+    taken = [task.number for task in plan.tasks if task.number is not None]
+    first = max(taken, default=FIRST_NUMBER - 1) + 1
+    return [
+        PlannedTask(
+            task_id=None,
+            number=first + i,
+            machine_id=machine_id,
+            task_type="corrective",
+            action=action.name,
+            scheduled_us=at,
+            duration_us=round(action.duration_min * 60e6),
+            priority="critical",
+            status="planned",
+            technician_id=change.technician,
+            cost=action.parts_cost,
+        )
+        for i, machine_id in enumerate(ids)
+    ]
+
+
+def _ended(rules: Iterable[Rule], at: int) -> list[Rule]:
+    """Return rules that end at a time; they keep their places, by which work orders are numbered."""
+    return [rule.model_copy(update={"end_us": at if rule.end_us is None else min(at, rule.end_us)}) for rule in rules]
+
+
+def _begun(rules: Iterable[Rule], at: int) -> list[Rule]:
+    return [rule.model_copy(update={"start_us": max(at, rule.start_us or at)}) for rule in rules]
+
+
+def _activated(plan: Plan, change: Change, at: int, ids: Sequence[int]) -> dict[str, Any]:
+    scenario = change.scenario
+    assert scenario is not None
+    if plan.scenarios.get(scenario.name, scenario) != scenario:
+        raise BadRequest(f"scenario {scenario.name!r} has been changed since the run; give the new one another name")
+    end = None if change.until is None else parse_time(change.until, "until")
+    if end is not None and end <= at:
+        raise BadRequest(f"until must be later than at, got {format_time(end)}")
+    new = tuple(Activation(scenario=scenario.name, machine_id=i, start_us=at, end_us=end) for i in ids)
+    return {
+        "scenarios": {**plan.scenarios, scenario.name: scenario},
+        "activations": tuple(sorted((*plan.activations, *new), key=lambda a: (a.machine_id, a.start_us, a.scenario))),
+    }
+
+
+def _cleared(plan: Plan, mode: str, at: int, ids: Sequence[int]) -> tuple[Any, ...]:
+    """Return the injections with those of a mode ended (or never begun, where they begin later)."""
+    concerned = [i for i in plan.injections if i.failure_mode == mode and i.machine_id in ids]
+    concerned = [i for i in concerned if i.end_us is None or i.end_us > at]
+    if not concerned:
+        raise BadRequest(
+            f"no injection of {shown(mode)} to clear at {format_time(at)}; "
+            f"injected: {', '.join(sorted({i.failure_mode for i in plan.injections})) or 'nothing'}"
+        )
+    kept = []
+    for injection in plan.injections:
+        if injection not in concerned:
+            kept.append(injection)
+        elif injection.start_us < at:
+            kept.append(injection.model_copy(update={"end_us": at}))
+    return tuple(kept)
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """What a change made of a run.
+
+    Attributes
+    ----------
+    base, run : Run
+        The run as it was, and the paired one.
+    table : DataFrame
+        Figures of the fleet: ``base``, ``what_if`` and ``difference`` of failures, downtime, costs and
+        energy (NaN without telemetry).
+    machines : DataFrame
+        The same figures by machine, as differences, with the moment at which its signals part.
+    first_difference : datetime or None
+        The first moment at which the signals of any machine part; None: they never do.
+    """
+
+    base: RunRecord
+    run: RunRecord
+    table: pd.DataFrame
+    machines: pd.DataFrame
+    first_difference: dt.datetime | None
+
+    def _repr_html_(self) -> str:
+        return str(self.table.to_html())
+
+
+def compared(base: RunRecord, run: RunRecord) -> WhatIf:
+    """Return what differs between two paired runs."""
+    import pandas as pd
+
+    figures = [_figures(r) for r in (base, run)]
+    table = pd.DataFrame(
+        {"base": [figures[0].get(f) for f in FIGURES], "what_if": [figures[1].get(f) for f in FIGURES]},
+        index=pd.Index(FIGURES, name="figure"),
+        dtype="float64",
+    )
+    table["difference"] = table["what_if"] - table["base"]
+    parted = base.parting(run)
+    kept = ["failures", "tasks_done", "downtime_h", "cost"]
+    machines = run.kpis().set_index("machine")[kept] - base.kpis().set_index("machine")[kept]
+    machines["signals_part_at"] = [parted.get(name) for name in machines.index]
+    return WhatIf(base, run, table, machines, min(parted.values(), default=None))
+
+
+def _figures(run: RunRecord) -> dict[str, Any]:
+    return {**run.summary(), "energy_kwh": run.energy_kwh()}
