@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from twin.catalog.loader import load_catalog
 from twin.catalog.models import Channel, Effect, FailureMode, MachineType, Profile, Scenario, scenario_from_inputs
 from twin.catalog.parameters import CHANNELS
-from twin.plan import Activation, Injection, Plan, PlannedMachine
+from twin.events import Events, joined
+from twin.plan import Activation, Corrective, Injection, Plan, PlannedMachine, PlannedTask
 from twin.simulation import Simulation
+from twin.timeline import compile_plan
+from twin.world import World
 
 START_US = 1_767_601_830_250_000  # 2026-01-05 08:30:30.25, no whole minute
 SECOND_US = 1_000_000
+MONDAY_US = 1_767_571_200_000_000  # 2026-01-05 00:00, where lives begin
+HOUR_US = 3_600_000_000
 TYPES = ("spindle", "pump", "fan", "conveyor", "compressor")
 Readings = NDArray[np.float32]
 
@@ -168,6 +173,127 @@ def readings(plan: Plan, chunk: int | Sequence[int] | None = None, threads: int 
             made = simulation.advance(sizes[len(parts) % len(sizes)])
             parts.append(made.values.reshape(len(CHANNELS), len(plan.machines), -1).copy())
     return np.concatenate(parts, axis=2)
+
+
+# -- lives ------------------------------------------------------------------------------------
+
+
+def wearing(share: float = 1.0, names: Iterable[str] | None = None, **law: object) -> dict[str, FailureMode]:
+    """Return the catalog's modes that wear, with lives of a share of theirs, and other changes of their laws."""
+    chosen = {n: m for n, m in load_catalog().failure_modes.items() if m.wear is not None}
+    chosen = {n: m for n, m in chosen.items() if names is None or n in set(names)}
+    return {
+        n: m.model_copy(update={"wear": m.wear.model_copy(update={"life_h": m.wear.life_h * share, **law})})
+        for n, m in chosen.items()
+        if m.wear is not None
+    }
+
+
+def lively(ids: Iterable[int] = (1,), hours: float = 500.0, **fields: object) -> Plan:
+    """Return a plan of machines that wear, fail and are repaired by anybody, hourly, from `MONDAY_US` on."""
+    fleet, catalog = tuple(machine(m) for m in ids), load_catalog()
+    start_us = fields.pop("start_us", MONDAY_US)
+    asked: dict[str, object] = {
+        "machines": fleet,
+        "start_us": start_us,
+        "end_us": start_us + hour(hours) - MONDAY_US,  # type: ignore[operator]
+        "interval_us": HOUR_US,
+        "seed": 3,
+        "machine_types": {m.machine_type: catalog.machine_types[m.machine_type] for m in fleet},
+        "channels": dict(catalog.channels),
+        "failure_modes": wearing(0.02),
+        "wear": "new",
+        "truth_us": HOUR_US,
+        "acting": True,
+        "corrective": Corrective(),
+        "actions": dict(catalog.maintenance_actions),
+    }
+    return Plan(**asked | fields)  # type: ignore[arg-type]
+
+
+def hour(hours: float) -> int:
+    """Return the time that many hours after `MONDAY_US`."""
+    return MONDAY_US + round(hours * HOUR_US)
+
+
+def work(machine_id: int, action: str, at_h: float, duration_h: float = 2.0, **fields: object) -> PlannedTask:
+    """Plan work on a machine, hours after `MONDAY_US`."""
+    asked: dict[str, object] = {"task_id": None, "task_type": "preventive", "priority": "medium", "status": "planned"}
+    asked |= {"machine_id": machine_id, "action": action, "scheduled_us": hour(at_h)}
+    return PlannedTask(**asked | {"duration_us": round(duration_h * HOUR_US)} | fields)  # type: ignore[arg-type]
+
+
+def put_in(
+    mode: str,
+    machine_id: int,
+    start_h: float,
+    end_h: float | None = None,
+    level: float = 0.5,
+    ttf_h: float | None = None,
+    number: int = 1,
+) -> Injection:
+    """Inject a failure mode, hours after `MONDAY_US`; it grows where `ttf_h` is given."""
+    return Injection(
+        injection_id=number,
+        failure_mode=mode,
+        machine_id=machine_id,
+        level=level,
+        start_us=hour(start_h),
+        end_us=None if end_h is None else hour(end_h),
+        time_to_failure_us=None if ttf_h is None else round(ttf_h * HOUR_US),
+    )
+
+
+def lived(plan: Plan, step_h: int | None = None, threads: int | None = None) -> Events:
+    """Return what happens in a plan, told at once or every so many hours."""
+    world, parts, until_us = World(plan, compile_plan(plan), threads=threads), [], plan.start_us
+    while until_us < plan.end_us:
+        ahead = plan.end_us if step_h is None else until_us - until_us % HOUR_US + step_h * HOUR_US
+        until_us = min(plan.end_us, ahead)
+        world.advance(until_us)
+        parts.append(world.drain())
+    world.finish()
+    return joined([*parts, world.drain()])
+
+
+def told(plan: Plan, chunk: int | Sequence[int] | None = None, threads: int = 1) -> tuple[Readings, Events]:
+    """Return the readings of a plan (channels, machines, ticks) and what happens in it, made in chunks."""
+    sizes = [chunk] if isinstance(chunk, int) else list(chunk or [plan.ticks])
+    parts: list[Readings] = []
+    events: list[Events] = []
+    with Simulation(plan, threads) as simulation:
+        while simulation.tick < plan.ticks:
+            made = simulation.advance(sizes[len(events) % len(sizes)])
+            parts.append(made.values.reshape(len(CHANNELS), len(plan.machines), -1).copy())
+            events.append(made.events)
+    return np.concatenate(parts, axis=2), joined(events)
+
+
+def rows_of(plan: Plan, events: Events) -> dict[str, list[dict[str, object]]]:
+    """Return what happened as sorted rows, but for the truth."""
+    ids, rules = [m.machine_id for m in plan.machines], list(plan.alarm_rules.values())
+    tables = {
+        "failures": events.failures,
+        "log": events.log,
+        "lives": events.lives,
+        "tasks": events.tasks(),
+        "alarms": events.alarms(ids, rules),
+    }
+    return {name: sorted(rows, key=repr) for name, rows in tables.items()}
+
+
+def truth_of(plan: Plan, events: Events, *columns: str) -> dict[int, list[tuple[object, ...]]]:
+    """Return the rows of the truth by machine id: time, and the columns asked for (damage as a tuple; no NaN)."""
+    truth = events.truth
+    assert truth is not None
+    found: dict[int, list[tuple[object, ...]]] = {m.machine_id: [] for m in plan.machines}
+    for i, m in enumerate(truth.machine.tolist()):
+        row: list[object] = [int(truth.ts_us[i])]
+        for name in columns or ("state", "damage", "rul_h"):
+            value = getattr(truth, name)[i]
+            row.append(tuple(value.tolist()) if name == "damage" else None if value != value else value.item())
+        found[plan.machines[m].machine_id].append(tuple(row))
+    return found
 
 
 def same(a: Readings, b: Readings) -> bool:

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[int, str], ...] = (
     (5, r"twin\.store"),
     (6, r"twin\.(run|results|pacing|what_if|plant|plant_\w+)"),
     (7, r"twin\.prognosis"),
-    (8, r"twin\.(live|plots|bench|bench_\w+|cli|cli_\w+)"),
+    (8, r"twin\.(live|plots|plots_\w+|bench|bench_\w+|realism|realism_\w+|cli|cli_\w+)"),
     (9, r"(twin\.demo|twin\.__main__|pipelines)"),
 )
 FACADE = "twin"

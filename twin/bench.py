@@ -26,7 +26,7 @@ INGEST_ROWS = 20_000_000
 PASSES = 3
 
 
-def bench_plan(rows: int) -> Plan:
+def bench_plan(rows: int, wear: str = "off") -> Plan:
     """Return a plan of the sample plant at 1 s, normal operation, of at least that many rows."""
     from twin.catalog.loader import load_catalog
     from twin.plan import PlannedMachine
@@ -48,6 +48,42 @@ def bench_plan(rows: int) -> Plan:
         seed=1,
         machine_types=dict(catalog.machine_types),
         channels=dict(catalog.channels),
+        wear=wear,
+        failure_modes={n: m for n, m in catalog.failure_modes.items() if wear != "off" and m.wear is not None},
+    )
+
+
+def lives_plan(machines: int, years: float, policy: str = "run-to-failure") -> Plan:
+    """Return a plan of a fleet of sample machines that wear, fail and are repaired, without telemetry."""
+    import dataclasses
+
+    from twin.catalog.loader import load_catalog
+    from twin.plan import Corrective, PlannedMachine
+    from twin.plant_sample import more_technicians, sample_machines
+    from twin.policy import parse
+
+    catalog = load_catalog()
+    fields = list(PlannedMachine.model_fields)
+    people = [*catalog.technicians.values()]
+    people += [type(people[0]).model_validate({**r, "skills": tuple(r["skills"])}) for r in more_technicians(machines)]
+    known = {f.name: dict(getattr(catalog, f.name)) for f in dataclasses.fields(catalog)}
+    plan = bench_plan(1)
+    return plan.model_copy(
+        update={
+            "machines": tuple(PlannedMachine(**{k: row[k] for k in fields}) for row in sample_machines(machines)),
+            "end_us": plan.start_us + round(years * 8760 * 3.6e9),
+            "interval_us": 3_600_000_000,
+            "telemetry": False,
+            "truth_us": 7 * 86_400_000_000,
+            "wear": "new",
+            "acting": True,
+            "corrective": Corrective(),
+            "policies": parse(policy)[0],
+            "failure_modes": {n: m for n, m in known["failure_modes"].items() if m.wear is not None},
+            "actions": known["maintenance_actions"],
+            "alarm_rules": known["alarm_rules"],
+            "technicians": tuple(people),
+        }
     )
 
 
@@ -67,7 +103,9 @@ def run_bench(rows: int = 20_000_000, progress: bool = True) -> dict[str, float]
         ``end_to_end_rows_per_s`` (plan to checkpointed file), ``ingest_rows_per_s`` (the same table from
         Arrow memory), ``ingest_ratio``, ``kernel_rows_per_s_per_core``, ``numpy_noise_rows_per_s`` (numpy
         drawing as many float32 normals a row), ``kernel_noise_ratio``, ``bytes_per_row``,
-        ``peak_rss_mb`` (after the end-to-end run), ``import_s``, ``cold_jit_s``, ``warm_start_s``.
+        ``wearing_rows_per_s_per_core`` (used machines that wear, watched by nobody), ``wearing_ratio`` (to
+        those that do not), ``lives_1000_machine_years_s`` (events and truth of 1,000 machines for a year,
+        in memory), ``peak_rss_mb`` (after the end-to-end run), ``import_s``, ``cold_jit_s``, ``warm_start_s``.
     """
     if not 100_000 <= rows <= 2_000_000_000:
         raise BadRequest(f"rows must be between 100,000 and 2,000,000,000, got {rows}")
@@ -75,6 +113,7 @@ def run_bench(rows: int = 20_000_000, progress: bool = True) -> dict[str, float]
     figures: dict[str, float] = {"rows": plan.rows}
     figures |= _processes()
     figures |= _kernel_against_numpy()
+    figures |= _lives()
     with tempfile.TemporaryDirectory(prefix="twin-bench-") as folder:
         figures |= _end_to_end(plan, Path(folder) / "first.duckdb", progress)
         figures["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -112,6 +151,30 @@ def _kernel_against_numpy() -> dict[str, float]:
         "normals_per_row": NORMALS_A_ROW,
         "kernel_rows_per_s_per_core": rows / kernel_s,
         "numpy_noise_rows_per_s": rows / numpy_s,
+    }
+
+
+def _lives() -> dict[str, float]:
+    """Time a fleet's year without telemetry, and the kernel on machines that wear against those that do not."""
+    from twin.simulation import Buffers, Simulation
+
+    def year() -> None:
+        with Simulation(lives_plan(1000, 1.0)) as simulation:
+            simulation.advance(simulation.plan.ticks)
+
+    def rate(wear: str) -> float:
+        plan = bench_plan(SAMPLE_ROWS, wear)
+        ticks = plan.ticks // 8
+        buffers = Buffers(ticks * MACHINES)
+        with Simulation(plan, threads=1) as simulation:
+            simulation.advance(ticks, buffers)
+            return ticks * MACHINES / _best(6, lambda: simulation.advance(ticks, buffers))
+
+    wearing, well = rate("used"), rate("off")
+    return {
+        "wearing_rows_per_s_per_core": wearing,
+        "wearing_ratio": wearing / well,
+        "lives_1000_machine_years_s": _best(2, year),
     }
 
 

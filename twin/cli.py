@@ -17,6 +17,7 @@ from twin import __version__
 from twin.cli_machines import machine, runs, technician
 from twin.cli_maintenance import maintenance, upcoming
 from twin.cli_output import choice, common, emit, emit_rows, machines_option, opened, table
+from twin.cli_realism import realism
 from twin.cli_scenarios import failure, scenario
 from twin.cli_worlds import alarm, what_if
 from twin.errors import TwinError
@@ -80,7 +81,7 @@ def init(db: str, as_json: bool, machines: int, empty: bool) -> None:
     default="auto",
     show_default=True,
     metavar="D",
-    help="Between rows of the truth beside those at changes, or none; auto: 1h, or 1d in long runs.",
+    help="Between rows of the truth beside those at changes, or none; auto: 1h, 1d beyond 60 days, 7d with --events-only.",
 )
 @click.option("--profile", "profiles", multiple=True, metavar="CSV", help="Recorded profile to follow; repeatable.")
 @click.option(
@@ -249,7 +250,7 @@ def bench(rows: int, as_json: bool) -> None:
     emit(run_bench(rows), as_json)
 
 
-for _command in (scenario, failure, maintenance, machine, technician, alarm, runs, what_if, upcoming):
+for _command in (scenario, failure, maintenance, machine, technician, alarm, runs, what_if, upcoming, realism):
     cli.add_command(_command)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.digest import join
 from twin.layout import NEVER_US, Timeline
 from twin.life_layout import FAILED, MAINTENANCE, RUNNING, TRIPPED, Notes
 
@@ -132,8 +133,8 @@ class Events:
         for kind, rows in (("failures", self.failures), ("log", self.log), ("lives", self.lives)):
             for row in rows:
                 text = json.dumps([kind, row], sort_keys=True)
-                total += int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
-        return total & ((1 << 128) - 1)
+                total = join(total, int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little"))
+        return total
 
 
 def joined(parts: list[Events]) -> Events:

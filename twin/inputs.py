@@ -12,24 +12,44 @@ UNSEEN = 1e-6
 """Damage that no signal shows."""
 
 
+@njit(error_model="numpy", forceinline=True)
+def change_of(tl, e, level):
+    """Return by how much an effect changes its parameter at a level of its source."""
+    form = tl.effect_form[e]
+    return form[0] * physics.effect_shape(level, np.int64(form[1]), form[2], form[3])
+
+
 @njit(error_model="numpy")
 def parameters_at(tl, levels, out):
     """Fill `out` with physics and sensor parameters under the level of each source of effects."""
+    n = tl.effect_source.size
+    parameters_from(tl, levels, np.full(n, -1.0), np.empty(n), out)
+
+
+@njit(error_model="numpy")
+def parameters_from(tl, levels, known, change, out):
+    """Fill `out` as `parameters_at` does, and compute anew only the effects of levels that are not `known`.
+
+    Parameters
+    ----------
+    known, change : float64 arrays (effects,)
+        The level of which each effect's change is known (-1: none yet), and the change; updated.
+    """
     for i in range(N_PHYSICS):
         out[i] = 0.0 if i in (MISALIGNMENT, DEFECT, IMPULSIVENESS) else 1.0
     for c in range(N_CHANNELS):
         for k in range(N_KINDS):
             out[N_PHYSICS + c * N_KINDS + k] = 1.0 if k in (NOISE, GAIN) else 0.0
     for e in range(tl.effect_source.size):
-        damage = levels[tl.effect_source[e]]
-        if damage <= UNSEEN:
+        level = levels[tl.effect_source[e]]
+        if level <= UNSEEN:
             continue
-        form = tl.effect_form[e]
-        change = form[0] * physics.effect_shape(damage, np.int64(form[1]), form[2], form[3])
+        if known[e] != level:
+            known[e], change[e] = level, change_of(tl, e, level)
         if tl.effect_factor[e]:
-            out[tl.effect_target[e]] *= max(0.0, 1.0 + change)
+            out[tl.effect_target[e]] *= max(0.0, 1.0 + change[e])
         else:
-            out[tl.effect_target[e]] += change
+            out[tl.effect_target[e]] += change[e]
 
 
 @njit(error_model="numpy", forceinline=True)

@@ -13,7 +13,7 @@ from numba import njit
 from twin import noise, wear
 from twin.borrow import borrowed
 from twin.cache import cached_njit
-from twin.inputs import inputs_at, parameters_at, scale_inputs
+from twin.inputs import inputs_at, parameters_at, parameters_from, scale_inputs
 from twin.instruments import true_signals
 from twin.kernel import losses
 from twin.layout import DRIFT, N_CHANNELS, N_KINDS, N_PHYSICS, NEVER_US, THERMAL_RESISTANCE
@@ -33,7 +33,7 @@ from twin.life_layout import (
     TRIGGER,
     TRIPPED,
 )
-from twin.monitor import hourly_means, is_quiet, keep_reading, look, raise_alarms, triggered
+from twin.monitor import QUIET_K, hourly_means, is_quiet, keep_reading, look, raise_alarms, triggered
 from twin.parts import (
     add_faults,
     age_faults,
@@ -177,8 +177,10 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
     latent, signals = np.empty((4, 1), np.float32), np.empty((N_CHANNELS, 1), np.float32)
     rates, owed, duty, held = np.zeros(modes), np.zeros(modes), np.ones((3, modes)), np.full(4, np.nan)
     sensed = np.full(3, np.nan)  # load, speed and temperature that `clean` is of
+    known, change = np.full(tl.effect_source.size, -1.0), np.empty(tl.effect_source.size)
     watching = w.rule_channel.size > 0 or w.condition_channel.size > 0 or w.keep_readings
-    fresh, quiet, drifting, due = True, False, False, False  # fresh: nothing is known of segment and levels
+    fresh, stale = True, True  # nothing is known yet of segment and levels; of rates
+    quiet, drifting, due = False, False, False
     recorded_us, switched_us = NEVER_US, NEVER_US
     while True:
         if s.state == TRIPPED and s.t_us >= s.resume_us:
@@ -209,16 +211,21 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
             if moved or fresh:
                 scales[0], scales[1], scales[2] = 1.0, 0.0, 1.0
                 scale_inputs(tl, shown, scales)
-                parameters_at(tl, shown, p)
+                parameters_from(tl, shown, known, change, p)
                 drifting = drifts(s, p)
-                held[0], sensed[0] = np.nan, np.nan
+                stale, sensed[0] = True, np.nan
             fresh = False
         if watching and s.state == RUNNING and s.t_us % HOUR_US == 0 and s.monitored_us != s.t_us:
             s.monitored_us = s.t_us
             load = max(0.0, u[0] * scales[0])
             if s.housing_c != s.housing_c:
                 quiet = True  # not before the first hour is over
-            elif drifting or sensed[0] != load or sensed[1] != u[2] or sensed[2] != s.housing_c:
+            elif (
+                drifting
+                or sensed[0] != load
+                or sensed[1] != u[2]
+                or abs(sensed[2] - s.housing_c) > (QUIET_K if quiet else 0.0)
+            ):
                 sensed[0], sensed[1], sensed[2] = load, u[2], s.housing_c
                 hourly_means(machine, tl.channels, s, p, load, u[2], latent, signals, clean)
                 quiet = is_quiet(w, m, clean, raised, above_h)
@@ -250,7 +257,10 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
                 day = np.float64(s.t_us // wear.DAY_US)
                 if held[0] != load or held[1] != speed or held[2] != day or held[3] != winding_c:
                     update_duty(tl, w, m, load, speed, winding_c, s.t_us, duty, held)
+                    stale = True
+                if stale:
                     wear_rates(w, shown, duty, rates, owed)
+                    stale = False
                 within, mode = first_worn_out(stops, parts, rates, hours)
         if running and injected:
             soonest, which = first_injected(w, m, s.t_us, faults)

@@ -12,6 +12,7 @@ from twin.life_layout import TRIPPED
 
 F = np.float32
 HOUR_US = wear.WEAR_US
+QUIET_K = 0.5  # what the housing may change by while nothing can happen
 _NOISE_ENDS = 6.4  # normal numbers end at 6.3 sigma
 _MEANS_SD = (0.3, 0.0, 0.0, 0.05, 0.0, 0.0, 0.0, 0.0)  # of hourly means: absolute ... [choice]
 _MEANS_SHARE = (0.0, 0.015, 0.015, 0.0, 0.005, 0.005, 0.0005, 0.005)  # ... and relative [choice]
@@ -39,16 +40,17 @@ def hourly_means(machine, channels, s, p, load, speed, latent, signals, clean):
 
 @njit(error_model="numpy")
 def is_quiet(w, m, clean, raised, above_h):
-    """Return whether no noise can take a channel over a limit, and nothing has to be taken back."""
+    """Return whether neither noise nor a little warmth can take a channel over a limit, or an alarm back."""
     for r in range(w.rule_channel.size):
         c = w.rule_channel[r]
-        noise_ends = _NOISE_ENDS * clean[1, c]
+        noise_ends = _NOISE_ENDS * clean[1, c] + (QUIET_K if c == TEMPERATURE else 0.0)
         stays = clean[0, c] - noise_ends > w.rule_limit[m, r] * w.rule_back[r]
         if not (stays if raised[r] else clean[0, c] + noise_ends < w.rule_limit[m, r]):
             return False
     for i in range(w.condition_channel.size):
         c = w.condition_channel[i]
-        if c < 0 or above_h[i] > 0 or clean[0, c] + _NOISE_ENDS * clean[1, c] >= w.condition_limit[m, i]:
+        noise_ends = _NOISE_ENDS * clean[1, c] + (QUIET_K if c == TEMPERATURE else 0.0)
+        if c < 0 or above_h[i] > 0 or clean[0, c] + noise_ends >= w.condition_limit[m, i]:
             return False
     return not w.keep_readings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,7 +105,7 @@ class Asked:
         else:
             corrective = Corrective(response_us=parse_duration(response, "response", allow_zero=True))
         rules, functions = parse(policy)
-        auto = "1d" if events_only or span.end_us - span.start_us > LONG_US else "1h"
+        auto = "7d" if events_only else "1d" if span.end_us - span.start_us > LONG_US else "1h"
         interval = auto if truth_interval == "auto" else truth_interval
         truth_us = None if interval is None else parse_duration(interval, "truth_interval")
         if truth_us is not None and truth_us < 1_000_000:
@@ -123,7 +124,7 @@ def compile_tables(
     number = None if isinstance(seed, str) else number_of(seed)
     if number is None or not 0 <= number < 2**63:
         raise BadRequest(f"seed must be an integer from 0 to 2**63 - 1, got {shown(seed)}")
-    fleet = some_machines(tx, machines)
+    fleet = own = some_machines(tx, machines)
     if asked.fleet is not None:
         fleet = like_fleet(fleet, asked.fleet)
     ids = {row["machine_id"] for row in fleet}
@@ -156,9 +157,7 @@ def compile_tables(
         "corrective": asked.corrective,
         "policies": asked.rules,
         "actions": _definitions(tx, "maintenance_actions", MaintenanceAction),
-        "technicians": tuple(
-            Technician.model_validate({**row, "skills": tuple(row["skills"])}) for row in tx.rows("technicians")
-        ),
+        "technicians": _technicians(tx, len(fleet) / len(own)),
         "alarm_rules": _definitions(tx, "alarm_rules", AlarmRule),
     }
     _refuse_undoable(fields)
@@ -184,6 +183,17 @@ def like_fleet(rows: Rows, number: int) -> Rows:
     if fleet[-1]["machine_id"] > MAX_FLEET:
         raise BadRequest(f"a fleet of {number} needs machine ids above {MAX_FLEET}; ask for fewer")
     return fleet
+
+
+def _technicians(tx: Transaction, times: float) -> tuple[Technician, ...]:
+    """Return the plant's technicians, and for a fleet that is larger than the plant as many more like them."""
+    own = [Technician.model_validate({**row, "skills": tuple(row["skills"])}) for row in tx.rows("technicians")]
+    more = [
+        t.model_copy(update={"technician_id": f"{t.technician_id}/{shift}"})
+        for shift in range(2, math.ceil(times) + 1)
+        for t in own
+    ]
+    return (*own, *more)
 
 
 def _refuse_unknown_actions(tx: Transaction, rules: Sequence[Rule]) -> None:

@@ -129,6 +129,7 @@ class MaintenanceCollection(Collection):
                 "cost": _cost(usual["parts_cost"] if cost is None else cost),
                 "notes": check_text(notes, "notes"),
             }
+            _refuse_unskilled(tx, values)
             _refuse_conflicts(tx, values)
             now = present()
             return int(tx.insert("maintenance_tasks", values | {"created_at": now, "updated_at": now}))
@@ -151,6 +152,7 @@ class MaintenanceCollection(Collection):
             row |= _checked_changes(tx, changes)
             if "at" in changes and row["status"] == "overdue" and row["scheduled_at"] > present():
                 row["status"] = "planned"
+            _refuse_unskilled(tx, row)
             _refuse_conflicts(tx, row)
             if status is not None:
                 row["status"] = _next_status(row, status, present())
@@ -272,6 +274,20 @@ def _next_status(row: Row, status: str, now: int) -> str:
     if status == "overdue" and row["scheduled_at"] >= now:
         raise BadRequest(f"task {row['task_id']} is not overdue: it is scheduled at {format_time(row['scheduled_at'])}")
     return status
+
+
+def _refuse_unskilled(tx: Transaction, task: Row) -> None:
+    """Refuse a technician who does not know what the action needs."""
+    if task["technician_id"] is None:
+        return
+    skill = find(tx.rows("maintenance_actions"), task["action"], "maintenance action")["skill"]
+    person = find(tx.rows("technicians"), task["technician_id"], "technician", "technician_id")
+    if skill not in person["skills"]:
+        able = [row["technician_id"] for row in tx.rows("technicians") if skill in row["skills"]]
+        raise BadRequest(
+            f"technician {task['technician_id']} does not know {skill}, which {task['action']} needs; "
+            f"who does: {', '.join(able) or 'nobody yet'}"
+        )
 
 
 def _refuse_conflicts(tx: Transaction, task: Row) -> None:

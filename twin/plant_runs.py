@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "run_id", "name", "status", "start_at", "end_at", "interval", "seed", "machines", "ticks", "rows",
-    "committed_rows", "digest", "wall_s", "created_at", "finished_at", "error",
+    "committed_rows", "digest", "policy", "base_run_id", "wall_s", "created_at", "finished_at", "error",
 )  # fmt: skip
 
 

@@ -101,9 +101,21 @@ def sample_tasks(number: int) -> list[Row]:
     return rows
 
 
+def more_technicians(number: int) -> list[Row]:
+    """Return whom a sample plant of that many machines employs beside the catalog's: four for every dozen more."""
+    people = list(load_catalog().technicians.values())
+    rows = []
+    for i in range(len(people), len(people) * -(-number // len(_TYPES))):
+        like = people[i % len(people)]
+        name = f"{like.name} {i // len(people) + 1}"
+        rows.append({**dict(like), "technician_id": f"T-{i + 1:02d}", "name": name, "skills": list(like.skills)})
+    return rows
+
+
 def fill(tx: Transaction, machines: int) -> None:
     """Write the catalog and the sample (nothing beside the catalog for 0 machines) into an empty plant."""
     tx.load_catalog(load_catalog(), technicians=machines > 0)
     if machines:
+        tx.insert_many("technicians", more_technicians(machines))
         tx.insert_many("machines", sample_machines(machines))
         tx.insert_many("maintenance_tasks", sample_tasks(machines))

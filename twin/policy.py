@@ -81,9 +81,14 @@ class Rule(Frozen):
             return f"callable:{self.name}"
         if self.kind == "condition":
             limit = "" if self.limit is None else f">{self.limit:g}"
-            hold = f"@{self.hold_us // HOUR_US}h" if self.hold_us else ""
+            hold = f"@{_hours(self.hold_us)}" if self.hold_us else ""
             return f"condition:{self.channel}{limit}{hold}:{self.action}"
-        return f"{self.kind}:{self.every_us / HOUR_US:g}h:{self.action}"
+        return f"{self.kind}:{_hours(self.every_us)}:{self.action}"
+
+
+def _hours(us: int) -> str:
+    """Return a duration of days or hours as people write it."""
+    return f"{us // DAY_US}d" if us % DAY_US == 0 else f"{us / HOUR_US:g}h"
 
 
 PolicyLike = str | Rule | Callable[[Any], Any] | Iterable[Any] | None

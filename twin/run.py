@@ -160,7 +160,7 @@ def simulate(
     if progress and not is_warm():
         print("compiling the kernel for this machine: once, about half a minute", file=sys.stderr)
     total = (0, 0)
-    decide = called(functions or {}, plan) if _has_functions(plan) else None
+    decide = _decide(store, plan, functions or {}, base_run_id) if _has_functions(plan) else None
     saved = store.load_state(run_id) if found else None
     if saved is not None and decide is not None:
         decide = _resumed(store, run_id, plan, saved[0], decide)
@@ -183,6 +183,16 @@ def simulate(
 
 def _has_functions(plan: Plan) -> bool:
     return plan.acting and any(rule.kind == "callable" for rule in plan.policies)
+
+
+def _decide(store: Store, plan: Plan, functions: Functions, base_run_id: int | None) -> Decide:
+    """Return who decides: the functions; in a what-if, the record of the base run for the rules that it had."""
+    asked = called(functions, plan)
+    if base_run_id is None:
+        return asked
+    before = len(Plan.from_json(store.get_run(base_run_id).plan).policies)
+    recorded = _recorded(store, base_run_id, plan)
+    return lambda number, at, reported: (recorded if number < before else asked)(number, at, reported)
 
 
 def _recorded(store: Store, run_id: int, plan: Plan) -> Decide:

@@ -29,8 +29,8 @@ USED_SHARE = 0.6  # used parts are up to this share of their characteristic life
 
 # curvatures of damage over the used share of life: some units degrade gradually, most late and suddenly
 # [data: run-to-failure recordings; the ranges are ours, fitted to their bands]
-GRADUAL_LOW, GRADUAL_HIGH = 0.5, 3.0
-SUDDEN_LOW, SUDDEN_HIGH = 8.0, 60.0
+GRADUAL_LOW, GRADUAL_HIGH = 1.0, 2.5
+SUDDEN_LOW, SUDDEN_HIGH = 8.0, 50.0
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -98,9 +98,9 @@ def age_at(damage, life, base_age, base_damage, curvature):
 def stress(load, speed, load_exponent, speed_exponent):
     """Return the rate of effective time: ``load**a * speed**b``, both relative to nominal duty [std ISO 281]."""
     rate = 1.0
-    if load_exponent != 0.0:
+    if load_exponent != 0.0 and load != 1.0:
         rate *= power(max(0.0, load), load_exponent)
-    if speed_exponent != 0.0:
+    if speed_exponent != 0.0 and speed != 1.0:
         rate *= power(max(0.0, speed), speed_exponent)
     return rate
 

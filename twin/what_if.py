@@ -97,16 +97,28 @@ def changed(plan: Plan, change: Change) -> tuple[Plan, dict[str, Callable[[Any],
         fields["policies"] = (*_ended(plan.policies, at), *_begun(rules, at))
     if not change.maintenance:
         fields["halt_us"] = at
+        fields.setdefault("policies", tuple(_ended(plan.policies, at)))
     if change.scenario is not None:
         fields |= _activated(plan, change, at, ids)
     if change.clear is not None:
         fields["injections"] = _cleared(plan, change.clear, at, ids)
+    _refuse_lost_functions(plan, fields, at)
     if not fields:
         raise BadRequest("nothing is changed: give a repair, a policy, a scenario, clear=... or maintenance=False")
     try:
         return Plan.model_validate({**dict(plan), **fields, "base_sha256": plan.sha256, "format": 2}), functions
     except ValidationError as error:
         raise refusal(error, Plan, "what-if") from None
+
+
+def _refuse_lost_functions(plan: Plan, fields: dict[str, Any], at: int) -> None:
+    """Refuse a world in which a function of the base run would have to decide on: only its past is recorded."""
+    for rule in plan.policies if "policies" not in fields else ():
+        if rule.kind == "callable" and plan.acting and (rule.end_us is None or rule.end_us > at):
+            raise BadRequest(
+                f"the run's policy {rule.name} is a function, of which only the decisions are stored: "
+                "give policy=... for the time from then on, for example the same function"
+            )
 
 
 def _machines(plan: Plan, machines: Any) -> list[int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from twin.catalog.loader import Catalog, load_catalog
 from twin.catalog.models import Effect, Scenario
 from twin.catalog.parameters import CHANNELS, INPUTS, PARAMETERS, PHYSICS, SENSOR_KINDS, SEVERITIES, Parameter
+from twin.catalog.wear import ISO_ZONES_MM_S, AlarmRule, Wear
 
 _PART = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -57,8 +58,9 @@ def _mode_effect(effect: Effect) -> str:
         shape = f"hump at {_value(effect.peak)}"
     else:
         shape = "D" if effect.exponent == 1.0 else f"D^{_value(effect.exponent)}"
-    gain = _value(effect.gain or 0.0)
-    return f"`{effect.parameter}` " + (f"x (1 + {gain} {shape})" if effect.op == "factor" else f"+ {gain} {shape}")
+    gain = effect.gain or 0.0
+    grown = f"{'-' if gain < 0.0 else '+'} {_value(abs(gain))} {shape}"
+    return f"`{effect.parameter}` " + (f"x (1 {grown})" if effect.op == "factor" else grown)
 
 
 def _channel_rows(catalog: Catalog) -> str:
@@ -127,6 +129,89 @@ def _mode_rows(catalog: Catalog) -> str:
     return _table(("failure mode", "category", "what", "effects at damage D", "channels moved"), rows)
 
 
+def _wear_rows(catalog: Catalog) -> str:
+    rows = [
+        (
+            f"`{m.name}`",
+            _value(m.wear.shape),
+            f"{m.wear.life_h:,.0f} h",
+            _rate(m.wear),
+            ", ".join(f"`{other}` x {_value(1.0 + gain)}" for other, gain in m.wear.accelerated_by.items()) or "nothing",
+            f"{_value(100 * m.wear.gradual_share)} %",
+        )
+        for m in catalog.failure_modes.values()
+        if m.wear is not None
+    ]
+    return _table(("failure mode", "shape", "life", "rate", "faster with", "gradual"), rows)
+
+
+def _rate(wear: Wear) -> str:
+    """Return what the rate of effective time goes with."""
+    parts = []
+    if wear.load_exponent == "bearing":
+        parts.append("load^3 (balls) or load^10/3 (rollers)")
+    elif wear.load_exponent:
+        parts.append(_power("load", float(wear.load_exponent)))
+    if wear.speed_exponent:
+        parts.append(_power("speed", wear.speed_exponent))
+    if wear.doubling_k is not None:
+        parts.append(f"doubles for {_value(wear.doubling_k)} K")
+    return "; ".join(parts) or "running time"
+
+
+def _power(name: str, exponent: float) -> str:
+    return name if exponent == 1.0 else f"{name}^{_value(exponent)}"
+
+
+def _alarm_rows(catalog: Catalog) -> str:
+    rows = [
+        (
+            f"`{r.name}`",
+            r.description,
+            f"`{r.channel}`",
+            _limit(r),
+            f"{_value(100 * r.hysteresis)} %",
+            r.level + (f", stops the machine for {r.trip_h} h" if r.trip else ""),
+        )
+        for r in catalog.alarm_rules.values()
+    ]
+    return _table(("alarm", "what", "channel", "above", "ends below by", "level"), rows)
+
+
+def _limit(rule: AlarmRule) -> str:
+    if rule.limit is None:
+        return f"zone limit {rule.iso_zone} of ISO 10816-1"
+    return f"{_value(rule.limit)} x healthy" if rule.relative else _value(rule.limit)
+
+
+def _zone_rows(_: Catalog) -> str:
+    names = next(iter(ISO_ZONES_MM_S.values()))
+    rows = [(name, *(_value(zones[limit]) for limit in names)) for name, zones in ISO_ZONES_MM_S.items()]
+    return _table(("class", *(f"{limit} mm/s" for limit in names)), rows)
+
+
+def _technician_rows(catalog: Catalog) -> str:
+    rows = [
+        (
+            f"`{t.technician_id}`",
+            t.name,
+            ", ".join(t.skills),
+            _value(t.hourly_cost),
+            ", ".join(_DAYS[int(day) - 1] for day in t.weekdays),
+            f"{_clock(t.shift_start_h)} to {_clock(t.shift_end_h)}",
+        )
+        for t in catalog.technicians.values()
+    ]
+    return _table(("technician", "name", "skills", "cost of an hour", "days", "begins work (UTC)"), rows)
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _clock(hours: float) -> str:
+    return f"{int(hours):02d}:{round(hours % 1 * 60):02d}"
+
+
 def _action_rows(catalog: Catalog) -> str:
     rows = [
         (
@@ -165,6 +250,10 @@ TABLES: dict[str, Callable[[Catalog], str]] = {
     "scenarios": _scenario_rows,
     "failure_modes": _mode_rows,
     "severities": _severity_rows,
+    "wear": _wear_rows,
+    "alarm_rules": _alarm_rows,
+    "iso_zones": _zone_rows,
+    "technicians": _technician_rows,
     "maintenance_actions": _action_rows,
     "inputs": lambda _: _parameter_rows((p.name, p) for p in INPUTS),
     "physics": lambda _: _parameter_rows((p.name, p) for p in PHYSICS),

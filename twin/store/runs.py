@@ -366,6 +366,8 @@ class Runs(Sessions):
         differs = " OR ".join(f"a.{name} IS DISTINCT FROM b.{name}" for name in CHANNELS)
         with self.reading() as tx:
             run, other = _get(tx, run_id), _get(tx, other_id)
+            if run.telemetry != other.telemetry or not run.telemetry:
+                return {}
             if run.interval_us != other.interval_us or run.start_us != other.start_us:
                 raise BadRequest(f"runs {run_id} and {other_id} have other times of readings and cannot be compared")
             found = tx.execute(
