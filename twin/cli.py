@@ -74,6 +74,7 @@ def init(db: str, as_json: bool, machines: int, empty: bool) -> None:
     help="run-to-failure (default), periodic:30d[:ACTION], running:500h[:ACTION], "
     "condition:CHANNEL[>LIMIT][@DURATION][:ACTION] or no-repair; repeatable.",
 )
+@click.option("--tasks/--no-tasks", default=True, help="Whether the open maintenance tasks are carried out.")
 @click.option("--response", default="4h", show_default=True, metavar="D", help="From a failure to its repair.")
 @click.option("--events-only", is_flag=True, help="No readings: failures, work, alarms and truth only.")
 @click.option(
@@ -81,7 +82,7 @@ def init(db: str, as_json: bool, machines: int, empty: bool) -> None:
     default="auto",
     show_default=True,
     metavar="D",
-    help="Between rows of the truth beside those at changes, or none; auto: 1h, 1d beyond 60 days, 7d with --events-only.",
+    help="Between rows of the truth, or none; auto: 1h, 1d beyond 60 days, 7d with --events-only.",
 )
 @click.option("--profile", "profiles", multiple=True, metavar="CSV", help="Recorded profile to follow; repeatable.")
 @click.option(
@@ -125,7 +126,7 @@ def counted(machines: Any, fleet: int | None) -> dict[str, Any]:
 
 def _summary(run: Run, as_json: bool) -> tuple[dict[str, Any], bool, str]:
     seconds, row, figures = run.seconds, run.row, run.summary()
-    pairs = [{name: pair[name] for name in ("run_id", *_FIGURES)} for pair in run.paired()]
+    pairs = [{name: pair[name] for name in ("run_id", *_FIGURES)} for pair in run.paired_rows()]
     record = {
         "run_id": run.id,
         "status": run.status,
@@ -136,7 +137,8 @@ def _summary(run: Run, as_json: bool) -> tuple[dict[str, Any], bool, str]:
         "resumed": run.resumed,
         "reused": run.reused,
         "events_digest": row.events_digest,
-        **{name: figures.get(name) for name in _FIGURES},
+        "policy": row.policy,
+        **{name: figures.get(name) for name in _FIGURES[1:]},
         "paired": pairs,
     }
     how = "already complete" if run.reused else "resumed and completed" if run.resumed else "complete"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,64 +102,66 @@ class Decisions:
             self._recent.popleft()
 
     def _reported(self, simulation: Simulation, rule: Rule, at: int) -> Reported:
-        """Return what operators know at a time."""
-        import pandas as pd
-
-        plan = self._plan
-        machines = pd.DataFrame(
-            [
-                {
-                    "machine_id": m.machine_id,
-                    "machine": m.name,
-                    "machine_type": m.machine_type,
-                    "iso_class": plan.machine_types[m.machine_type].iso_class,
-                }
-                for m in plan.machines
-            ]
-        )
-        alarm_columns = ["machine_id", "ts", "code", "level", "value"]
-        log_columns = ["machine_id", "start_at", "end_at", "action", "technician_id", "cost"]
-        tasks = [t.row() for t in simulation.world.tasks if t.raised_us <= at and t.status not in ("done", "cancelled")]
+        """Return what operators know at a time: makers of frames that hold what was reported, and nothing else."""
+        plan, ids = self._plan, np.array([m.machine_id for m in self._plan.machines])
+        machines = [
+            {
+                "machine_id": m.machine_id,
+                "machine": m.name,
+                "machine_type": m.machine_type,
+                "iso_class": plan.machine_types[m.machine_type].iso_class,
+            }
+            for m in plan.machines
+        ]
+        tasks = [t.row() for t in simulation.world.open_tasks() if t.raised_us <= at]
+        alarms = [alarm for alarm in self._alarms if alarm["ts"] <= at]
+        log = [row for row in self._log if row["end_at"] <= at]
         task_columns = ["machine_id", "action", "due_at", "status", "priority", "origin"]
         return Reported(
-            now=to_datetime(at),
-            machines=machines,
-            telemetry=self._telemetry(at, rule.history_us),
-            hourly=self._means(at),
-            alarms=_frame([a for a in self._alarms if a["ts"] <= at], alarm_columns),
-            log=_frame([row for row in self._log if row["end_at"] <= at], log_columns),
-            tasks=_frame(tasks, task_columns),
+            to_datetime(at),
+            {
+                "machines": partial(_frame, machines, list(machines[0])),
+                "telemetry": partial(_telemetry, tuple(self._recent), ids, at, rule.history_us),
+                "hourly": partial(_means, tuple(self._hourly), ids, at),
+                "alarms": partial(_frame, alarms, ["machine_id", "ts", "code", "level", "value"]),
+                "log": partial(_frame, log, ["machine_id", "start_at", "end_at", "action", "technician_id", "cost"]),
+                "tasks": partial(_frame, tasks, task_columns),
+            },
         )
 
-    def _telemetry(self, at: int, history: int) -> pd.DataFrame:
-        import pandas as pd
 
-        ids = np.array([m.machine_id for m in self._plan.machines])
-        frames = []
-        for times, values in self._recent:
-            keep = (times < at) & (times >= at - history)
-            if keep.any():
-                columns: dict[str, Any] = {
-                    "machine_id": np.repeat(ids, keep.sum()),
-                    "ts": np.tile(times[keep], ids.size).astype("datetime64[us]"),
-                }
-                frames.append(pd.DataFrame(columns | {c: values[i][:, keep].ravel() for i, c in enumerate(CHANNELS)}))
-        return pd.concat(frames, ignore_index=True) if frames else _frame([], ["machine_id", "ts", *CHANNELS])
+_Readings = tuple[tuple[NDArray[np.int64], NDArray[np.float32]], ...]
 
-    def _means(self, at: int) -> pd.DataFrame:
-        import pandas as pd
 
-        if not self._hourly:
-            return _frame([], ["machine_id", "ts", *CHANNELS])
-        where = np.concatenate([a for a, _ in self._hourly])
-        values = np.concatenate([v for _, v in self._hourly])
-        order = np.lexsort((where[:, 1], where[:, 0]))
-        order = order[where[order, 1] <= at]
-        ids = np.array([m.machine_id for m in self._plan.machines])
-        frame = pd.DataFrame(values[order], columns=list(CHANNELS))
-        frame.insert(0, "machine_id", ids[where[order, 0]])
-        frame.insert(1, "ts", where[order, 1].astype("datetime64[us]"))
-        return frame
+def _telemetry(recent: _Readings, ids: NDArray[np.int64], at: int, history: int) -> pd.DataFrame:
+    """Return the readings of the time before a decision."""
+    import pandas as pd
+
+    frames = []
+    for times, values in recent:
+        keep = (times < at) & (times >= at - history)
+        if keep.any():
+            columns: dict[str, Any] = {
+                "machine_id": np.repeat(ids, keep.sum()),
+                "ts": np.tile(times[keep], ids.size).astype("datetime64[us]"),
+            }
+            frames.append(pd.DataFrame(columns | {c: values[i][:, keep].ravel() for i, c in enumerate(CHANNELS)}))
+    return pd.concat(frames, ignore_index=True) if frames else _frame([], ["machine_id", "ts", *CHANNELS])
+
+
+def _means(hourly: _Readings, ids: NDArray[np.int64], at: int) -> pd.DataFrame:
+    """Return the hourly means up to a decision, by machine and time."""
+    import pandas as pd
+
+    if not hourly:
+        return _frame([], ["machine_id", "ts", *CHANNELS])
+    where, values = np.concatenate([a for a, _ in hourly]), np.concatenate([v for _, v in hourly])
+    order = np.lexsort((where[:, 1], where[:, 0]))
+    order = order[where[order, 1] <= at]
+    frame = pd.DataFrame(values[order], columns=list(CHANNELS))
+    frame.insert(0, "machine_id", ids[where[order, 0]])
+    frame.insert(1, "ts", where[order, 1].astype("datetime64[us]"))
+    return frame
 
 
 def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:

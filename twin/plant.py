@@ -171,6 +171,7 @@ class Plant:
         events_only: bool = False,
         response: Any = "4h",
         fleet: int | None = None,
+        tasks: bool = True,
     ) -> Plan:
         """Return the plan that `simulate` would carry out, without carrying it out.
 
@@ -180,7 +181,7 @@ class Plant:
 
         span = Span(start, end, interval)
         recorded = read_profiles(profiles, profile_interpolation, profile_end)
-        asked, _ = Asked.of(span, wear, policy, truth_interval, events_only, response, fleet)
+        asked, _ = Asked.of(span, wear, policy, truth_interval, events_only, response, fleet, tasks)
         with self.store.reading() as tx:
             return compile_tables(tx, span, seed, machines, recorded, asked)
 
@@ -200,6 +201,7 @@ class Plant:
         events_only: bool = False,
         response: Any = "4h",
         fleet: int | None = None,
+        tasks: bool = True,
         name: str | None = None,
         new: bool = False,
         progress: bool = True,
@@ -239,6 +241,8 @@ class Plant:
             No readings: failures, work, alarms and truth only, in seconds for a thousand machine-years.
         response : duration
             From a failure to when its repair can begin at the soonest.
+        tasks : bool
+            Whether the plant's open maintenance tasks are carried out.
         fleet : int, optional
             Simulate that many machines: those asked for, and as many more like them as are missing.
         name : str, optional
@@ -259,7 +263,7 @@ class Plant:
 
         if name is not None:
             check_name(name, "run name")
-        asked = (wear, policy, truth_interval, events_only, response, fleet)
+        asked = (wear, policy, truth_interval, events_only, response, fleet, tasks)
         _, functions = Asked.of(Span(start, end, interval), *asked)
         plan = self.plan(start, end, interval, seed, machines, profiles, profile_interpolation, profile_end, *asked)
         begun = None if new else self.store.find_run(plan.sha256)

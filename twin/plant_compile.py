@@ -82,6 +82,7 @@ class Asked:
     rules: tuple[Rule, ...] = ()
     corrective: Corrective | None = field(default_factory=Corrective)
     fleet: int | None = None
+    tasks: bool = True
 
     @classmethod
     def of(
@@ -93,12 +94,14 @@ class Asked:
         events_only: Any,
         response: Any,
         fleet: Any,
+        tasks: Any,
     ) -> tuple[Asked, dict[str, Any]]:
         """Return what is asked, and the functions of the policy by name."""
         if wear not in WEARS:
             raise unknown("wear", wear, WEARS)
-        if not isinstance(events_only, bool):
-            raise BadRequest(f"events_only must be True or False, got {shown(events_only)}")
+        for what, value in (("events_only", events_only), ("tasks", tasks)):
+            if not isinstance(value, bool):
+                raise BadRequest(f"{what} must be True or False, got {shown(value)}")
         corrective: Corrective | None = None
         if policy == NO_REPAIR:
             policy = None
@@ -113,7 +116,7 @@ class Asked:
         number = None if fleet is None else number_of(fleet)
         if fleet is not None and (number is None or not 1 <= number <= MAX_FLEET):
             raise BadRequest(f"fleet must be a whole number from 1 to {MAX_FLEET}, got {shown(fleet)}")
-        return cls(wear, not events_only, truth_us, rules, corrective, number), functions
+        return cls(wear, not events_only, truth_us, rules, corrective, number, tasks), functions
 
 
 def compile_tables(
@@ -149,7 +152,7 @@ def compile_tables(
         "failure_modes": {name: definitions[name] for name in sorted(used_modes)},
         "activations": tuple(sorted(activations, key=_activation_order)),
         "injections": injections,
-        "tasks": _tasks(tx, span, ids),
+        "tasks": _tasks(tx, span, ids) if asked.tasks else (),
         "wear": asked.wear,
         "telemetry": asked.telemetry,
         "truth_us": asked.truth_us,

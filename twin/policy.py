@@ -6,9 +6,12 @@ what is reported, never the truth.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
+import pickle
 import re
+import types
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
@@ -185,7 +188,8 @@ def decided_by(
     history : duration
         How much telemetry it is shown.
     name : str, optional
-        What to call it; the function's own name by default.
+        What to call it; the function's own name by default. With a name, what the function depends on may
+        lack a content that can be hashed: the name tells it from others.
     **span : time
         ``start`` and ``end``: when the rule applies.
     """
@@ -200,20 +204,83 @@ def decided_by(
         every_us=every_us,
         task_type="predictive",
         name=check_name(label, "policy name"),
-        fingerprint=fingerprint(function),
+        fingerprint=fingerprint(function, named=name is not None),
         history_us=parse_duration(history, "history"),
         **_span(span),
     )
 
 
-def fingerprint(function: Callable[..., Any]) -> str:
-    """Return a hash of a function's code: equal text, equal decisions (as far as the text tells)."""
+def fingerprint(function: Callable[..., Any], named: bool = False) -> str:
+    """Return a hash of a function's code and of all that it closes over: equal hash, equal decisions.
+
+    Parameters
+    ----------
+    function : callable
+        A function, method, `functools.partial` or object with ``__call__``.
+    named : bool
+        Whether values without a stable content may be left out, because a name tells them apart.
+
+    Raises
+    ------
+    BadRequest
+        If it depends on a value that has no content to hash, and is not named.
+    """
+    digest = hashlib.sha256()
+    _describe(function, digest.update, set(), named)
+    return digest.hexdigest()[:16]
+
+
+def _describe(value: Any, tell: Callable[[bytes], Any], seen: set[int], named: bool) -> None:
+    """Tell the content of a value: code and closure of functions, state of objects, else its pickle."""
+    if id(value) in seen:
+        return
+    if isinstance(value, functools.partial):
+        for part in (value.func, value.args, sorted(value.keywords.items())):
+            _describe(part, tell, seen, named)
+    elif isinstance(value, types.MethodType):
+        _describe(value.__func__, tell, seen, named)
+        _describe(value.__self__, tell, seen, named)
+    elif isinstance(value, types.FunctionType):
+        seen.add(id(value))
+        tell(_code(value))
+        used = [value.__globals__.get(name) for name in _names(value.__code__)]
+        cells = [cell.cell_contents for cell in value.__closure__ or () if cell != types.CellType()]
+        for part in (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *cells, *used):
+            _describe(part, tell, seen, named)
+    elif isinstance(value, types.ModuleType | type | types.BuiltinFunctionType):
+        tell(getattr(value, "__qualname__", value.__name__).encode())
+    elif isinstance(value, tuple | list):
+        for part in value:
+            _describe(part, tell, seen, named)
+    else:
+        _describe_object(value, tell, seen, named)
+
+
+def _describe_object(value: Any, tell: Callable[[bytes], Any], seen: set[int], named: bool) -> None:
+    call = vars(type(value)).get("__call__")
+    if isinstance(call, types.FunctionType):
+        seen.add(id(value))
+        _describe(call, tell, seen, named)
     try:
-        text = inspect.getsource(function)
+        tell(pickle.dumps(value))
+    except Exception:
+        if not named:
+            raise BadRequest(
+                f"the policy depends on {shown(value)}, which has no content to tell it by; "
+                "give it a name of its own: decided_by(function, name=...)"
+            ) from None
+
+
+def _names(code: types.CodeType) -> list[str]:
+    inner = [name for const in code.co_consts if isinstance(const, types.CodeType) for name in _names(const)]
+    return sorted({*code.co_names, *inner})
+
+
+def _code(function: types.FunctionType) -> bytes:
+    try:
+        return inspect.getsource(function).encode()
     except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        text = repr((code.co_code, code.co_consts)) if code is not None else type(function).__qualname__
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return repr((function.__code__.co_code, function.__code__.co_consts)).encode()
 
 
 def parse(policy: PolicyLike) -> tuple[tuple[Rule, ...], dict[str, Callable[[Any], Any]]]:

@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     import pandas as pd
 
 
-@dataclass(frozen=True)
 class Reported:
-    """The plant as its operators see it at a time; the frames are copies.
+    """The plant as its operators see it at a time; the frames are made when they are asked for, and are copies.
 
     Attributes
     ----------
     now : datetime
         The time of the decision, UTC.
-    machines : DataFrame
-        ``machine_id, machine, machine_type, iso_class``.
-    telemetry : DataFrame
-        Readings of the rule's `history` before now (``machine_id, ts`` and channels); empty in a run
-        without telemetry.
-    hourly : DataFrame
-        Hourly means as the control system keeps them, since the run's start.
-    alarms : DataFrame
-        ``machine_id, ts, code, level, value``, since the run's start.
-    log : DataFrame
-        Work that is done: ``machine_id, start_at, end_at, action, cost`` and more.
-    tasks : DataFrame
-        Work that is planned or under way: ``machine_id, action, due_at, status``.
     """
 
-    now: dt.datetime
-    machines: pd.DataFrame
-    telemetry: pd.DataFrame
-    hourly: pd.DataFrame
-    alarms: pd.DataFrame
-    log: pd.DataFrame
-    tasks: pd.DataFrame
+    def __init__(self, now: dt.datetime, makers: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
+        self.now = now
+        self._makers = dict(makers)
+
+    @cached_property
+    def machines(self) -> pd.DataFrame:
+        """``machine_id, machine, machine_type, iso_class``."""
+        return self._makers["machines"]()
+
+    @cached_property
+    def telemetry(self) -> pd.DataFrame:
+        """Readings of the rule's `history` before now: ``machine_id, ts`` and channels; none without telemetry."""
+        return self._makers["telemetry"]()
+
+    @cached_property
+    def hourly(self) -> pd.DataFrame:
+        """Hourly means as the control system keeps them, since the run's start."""
+        return self._makers["hourly"]()
+
+    @cached_property
+    def alarms(self) -> pd.DataFrame:
+        """``machine_id, ts, code, level, value``, since the run's start."""
+        return self._makers["alarms"]()
+
+    @cached_property
+    def log(self) -> pd.DataFrame:
+        """Work that is done: ``machine_id, start_at, end_at, action, technician_id, cost``."""
+        return self._makers["log"]()
+
+    @cached_property
+    def tasks(self) -> pd.DataFrame:
+        """Work that is planned or under way: ``machine_id, action, due_at, status, priority, origin``."""
+        return self._makers["tasks"]()

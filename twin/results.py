@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _READABLE = ("machine_id", "ts", *CHANNELS)
+_IDENTITY = {"run_id", "name", "policy", "status", "telemetry", "seed", "base_run_id", "world_sha256"}
 
 
 @dataclass(frozen=True)
@@ -174,51 +175,75 @@ class RunRecord:
             getattr(events, name).extend({k: v for k, v in row.items() if k != "run_id"} for row in rows)
         return as_text(events.digest())
 
-    def truth(self) -> pd.DataFrame:
-        """Return the hidden condition of the machines: operating state, damage, health, remaining useful life."""
-        return self._store.run_table(self.id, "ground_truth")
+    def _table(self, table: str, machines: Any = None) -> pd.DataFrame:
+        """Return rows of a table of the run by machine and time, with the machines' names."""
+        frame = self._store.run_table(self.id, table, self._machine_ids(machines))
+        if "machine" not in frame:
+            names = {m.machine_id: m.name for m in self.plan.machines}
+            frame.insert(1, "machine", frame["machine_id"].map(names).astype("str"))
+        return frame
 
-    def failures(self) -> pd.DataFrame:
+    def truth(self, machines: Any = None) -> pd.DataFrame:
+        """Return the hidden condition: operating state, damage, health, remaining useful life."""
+        return self._table("ground_truth", machines)
+
+    def failures(self, machines: Any = None) -> pd.DataFrame:
         """Return the functional failures: when, mode, cause."""
-        return self._store.run_table(self.id, "failures")
+        return self._table("failures", machines)
 
-    def alarms(self) -> pd.DataFrame:
+    def alarms(self, machines: Any = None) -> pd.DataFrame:
         """Return what the control systems reported."""
-        return self._store.run_table(self.id, "alarms")
+        return self._table("alarms", machines)
 
-    def maintenance(self) -> pd.DataFrame:
+    def maintenance(self, machines: Any = None) -> pd.DataFrame:
         """Return the work that was done: when, by whom, for how much."""
-        return self._store.run_table(self.id, "maintenance_log")
+        return self._table("maintenance_log", machines)
 
-    def work_orders(self) -> pd.DataFrame:
+    def work_orders(self, machines: Any = None) -> pd.DataFrame:
         """Return all tasks of the run, done or not: those that people planned, and those raised in it."""
-        return self._store.run_table(self.id, "work_orders")
+        return self._table("work_orders", machines)
 
-    def lifetimes(self) -> pd.DataFrame:
+    def lifetimes(self, machines: Any = None) -> pd.DataFrame:
         """Return the lives of parts as survival libraries read them.
 
         One row for each machine, failure mode and renewal: ``start, stop`` (age in effective hours;
         start is above 0 for parts that were not new: left truncation), ``event`` (whether this mode
         failed; else censored), ``cause``, and covariates.
         """
-        return self._store.run_table(self.id, "lifetimes")
+        return self._table("lifetimes", machines)
 
-    def machine_lifetimes(self) -> pd.DataFrame:
-        """Return the times between failures of machines: recurrent, with competing causes, in calendar hours."""
-        return self._store.run_table(self.id, "machine_lifetimes")
+    def machine_lifetimes(self, machines: Any = None) -> pd.DataFrame:
+        """Return the times between failures: recurrent, with competing causes, in calendar hours."""
+        return self._table("machine_lifetimes", machines)
 
-    def labels(self) -> pd.DataFrame:
+    def labels(self, machines: Any = None) -> pd.DataFrame:
         """Return for each row of the truth what fails next, in how many hours, and whether within a day or week."""
-        return self._store.run_table(self.id, "failure_labels")
+        return self._table("failure_labels", machines)
 
-    def kpis(self) -> pd.DataFrame:
+    def kpis(self, machines: Any = None) -> pd.DataFrame:
         """Return availability, failures, MTBF, MTTR and costs of each machine."""
-        return self._store.run_table(self.id, "kpis")
+        return self._table("kpis", machines)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the whole fleet: failures, downtime, availability, costs."""
         rows = self._store.rows("run_kpis", {"run_id": self.id})
-        return {key: value for key, value in rows[0].items() if key != "run_id"} if rows else {}
+        return {key: value for key, value in rows[0].items() if key not in _IDENTITY} if rows else {}
+
+    def alarm_limits(self) -> pd.DataFrame:
+        """Return the limit of each alarm rule on each machine, in the channel's unit."""
+        import pandas as pd
+
+        from twin.timeline import compile_plan
+        from twin.wearing import compile_wearing
+
+        plan = self.plan
+        limits = compile_wearing(plan, compile_plan(plan))[0].rule_limit
+        rows = [
+            {"machine_id": m.machine_id, "machine": m.name, "code": rule.name, "channel": rule.channel, "limit": limit}
+            for m, row in zip(plan.machines, limits.tolist(), strict=True)
+            for rule, limit in zip(plan.alarm_rules.values(), row, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["machine_id", "machine", "code", "channel", "limit"])
 
     def energy_kwh(self) -> float:
         """Return the electric energy of the fleet by its reported power, kWh; NaN without telemetry."""
@@ -231,12 +256,20 @@ class RunRecord:
         """
         return self._store.run_parting(self.id, other.id)
 
-    def paired(self) -> list[dict[str, Any]]:
-        """Return the figures of this run and of those that share its fleet, span, seed and conditions."""
+    def paired_rows(self) -> list[dict[str, Any]]:
+        """Return what `paired` returns, as dicts."""
         row = self.row
         if row.world_sha256 is None:
             return []
         return self._store.rows("run_kpis", {"world_sha256": row.world_sha256, "status": "complete"}, "run_id")
+
+    def paired(self) -> pd.DataFrame:
+        """Return the figures of this run and of those that share its fleet, span, seed and conditions, by run."""
+        import pandas as pd
+
+        hidden = {"world_sha256", "status", "seed", "machines"}
+        rows = [{k: v for k, v in row.items() if k not in hidden} for row in self.paired_rows()]
+        return pd.DataFrame(rows).set_index("run_id") if rows else pd.DataFrame()
 
 
 def _table_digest(table: pa.Table) -> int:

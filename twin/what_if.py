@@ -222,7 +222,8 @@ class WhatIf:
     machines : DataFrame
         The same figures by machine, as differences, with the moment at which its signals part.
     first_difference : datetime or None
-        The first moment at which the signals of any machine part; None: they never do.
+        The first moment at which the signals of any machine part (without telemetry: at which failures or
+        work differ); None: they never do.
     """
 
     base: RunRecord
@@ -230,6 +231,10 @@ class WhatIf:
     table: pd.DataFrame
     machines: pd.DataFrame
     first_difference: dt.datetime | None
+
+    def __repr__(self) -> str:
+        failures, cost = (float(self.table["difference"].loc[name]) for name in ("failures", "cost"))
+        return f"<WhatIf run {self.run.id} of run {self.base.id}: {failures:+.0f} failures, {cost:+,.0f} cost>"
 
     def _repr_html_(self) -> str:
         return str(self.table.to_html())
@@ -246,11 +251,21 @@ def compared(base: RunRecord, run: RunRecord) -> WhatIf:
         dtype="float64",
     )
     table["difference"] = table["what_if"] - table["base"]
-    parted = base.parting(run)
+    parted = base.parting(run) if base.row.telemetry and run.row.telemetry else _events_part(base, run)
     kept = ["failures", "tasks_done", "downtime_h", "cost"]
     machines = run.kpis().set_index("machine")[kept] - base.kpis().set_index("machine")[kept]
     machines["signals_part_at"] = [parted.get(name) for name in machines.index]
     return WhatIf(base, run, table, machines, min(parted.values(), default=None))
+
+
+def _events_part(base: RunRecord, run: RunRecord) -> dict[str, Any]:
+    """Return when failures or work of two runs first differ, by the machine's name."""
+    found: dict[str, Any] = {}
+    for table, moment in (("failures", "failed_at"), ("maintenance", "start_at")):
+        rows = [getattr(r, table)()[["machine", moment]].itertuples(index=False, name=None) for r in (base, run)]
+        for name, at in set(rows[0]) ^ set(rows[1]):
+            found[name] = min(at, found.get(name, at))
+    return found
 
 
 def _figures(run: RunRecord) -> dict[str, Any]:

@@ -111,6 +111,10 @@ class World:
 
     # -- asking -------------------------------------------------------------------------------
 
+    def open_tasks(self) -> list[Task]:
+        """Return the tasks that are planned or under way, by machine."""
+        return [task for m, tasks in enumerate(self._open) for task in (*tasks, *_one(self.working.get(m)))]
+
     def ask(self, task: Task) -> None:
         """Raise a task that a policy's function has decided on; due at or after `front_us`."""
         self._raise(task)
@@ -389,6 +393,10 @@ class World:
         for m in range(len(self.ids)):
             for k in range(len(self.modes)):
                 self._end_life(m, k, self.plan.end_us, "end")
+
+
+def _one(task: Task | None) -> tuple[Task, ...]:
+    return () if task is None else (task,)
 
 
 def _new_lives(w: Wearing, machines: int, sources: int) -> Lives:

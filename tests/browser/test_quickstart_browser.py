@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,22 +23,6 @@ _COUNT_COLOURS = """canvas => {
   for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3]) colours.add((pixels[i] << 16) | (pixels[i + 1] << 8) | pixels[i + 2]);
   return colours.size;
 }"""  # noqa: E501
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = demo.chromium_path()
-    if path is None:
-        reason = "no Chromium on the path (Debian, Ubuntu: apt install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=[*demo.CHROMIUM_ARGUMENTS])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,8 @@ def _wear_rows(catalog: Catalog) -> str:
             _value(m.wear.shape),
             f"{m.wear.life_h:,.0f} h",
             _rate(m.wear),
-            ", ".join(f"`{other}` x {_value(1.0 + gain)}" for other, gain in m.wear.accelerated_by.items()) or "nothing",
+            ", ".join(f"`{other}` x {_value(1.0 + gain)}" for other, gain in m.wear.accelerated_by.items())
+            or "nothing",
             f"{_value(100 * m.wear.gradual_share)} %",
         )
         for m in catalog.failure_modes.values()

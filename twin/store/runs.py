@@ -342,7 +342,7 @@ class Runs(Sessions):
                 batch = tx.query_arrow(sql, bound)
             yield batch
 
-    def run_table(self, run_id: int, table: str) -> pd.DataFrame:
+    def run_table(self, run_id: int, table: str, machines: Sequence[int] | None = None) -> pd.DataFrame:
         """Return what a run says in one of the tables beside its telemetry, by machine and time."""
         order = {**RUN_TABLES, **RUN_VIEWS}
         if table not in order:
@@ -350,7 +350,10 @@ class Runs(Sessions):
         with self.reading() as tx:
             run = _get(tx, run_id)
             columns = [name for name in tx.columns(table) if name != "run_id"]
-            return tx.frame(table, {"run_id": run.run_id}, columns, order_by=["machine_id", order[table]])
+            where: dict[str, Any] = {"run_id": run.run_id} | (
+                {} if machines is None else {"machine_id": list(machines)}
+            )
+            return tx.frame(table, where, columns, order_by=["machine_id", order[table]])
 
     def run_energy_kwh(self, run_id: int) -> float:
         """Return the energy that a run's readings of the power add up to, kWh; NaN without readings."""
