@@ -391,56 +391,59 @@ class NaiveLife:
         return self.story
 
     def cell(self) -> None:
-        """Live from here to where the hour is over or something is switched."""
-        plan, t = self.plan, self.t_us
+        """Live from here to where the hour is over or something is switched, or to a failure."""
+        t = self.t_us
         if self.current is not None and t == self.free_us:
             self.end_work()
         if self.state == "off" and t >= self.resume_us:
             self.state = "running"
         self.begin_work()
-        if t in self.condition.switches():
-            self.eager = True
+        self.eager = self.eager or t in self.condition.switches()
         self.look()
         asked = self.condition.asked(t)
         if self.state == "running" and t % HOUR_US == 0 and self.housing is not None:
             self.monitor(max(0.0, asked.load[0]), asked.speed[0])
         end = min(self.ends(), asked.until_us)
         hours = (end - t) / HOUR_US
-        middle = hours * 1800.0
-        load, speed = (max(0.0, x[0] + x[1] * middle) for x in (asked.load, asked.speed))
-        mean_c, housing = self.warm(load, speed, asked.ambient[0] + asked.ambient[1] * middle, hours)
-        within, mode, cause, rates = math.inf, "", "", {}
+        load, speed = (max(0.0, x[0] + x[1] * hours * 1800.0) for x in (asked.load, asked.speed))
+        ambient = asked.ambient[0] + asked.ambient[1] * hours * 1800.0
+        mean_c, self.housing = self.warm(load, speed, ambient, hours)
+        rates: dict[str, tuple[float, float]] = {}
+        within, mode, cause = math.inf, "", ""
         if self.state == "running":
             rates = self.rates(load, speed, mean_c + self.winding_k(load, speed))
             within, mode, cause = self.next_failure(rates)
-        if plan.truth_us is not None and t % plan.truth_us == 0 and within > 0.0:
+        if self.plan.truth_us is not None and t % self.plan.truth_us == 0 and within * HOUR_US >= 0.5:
             self.note()
+        self.age(rates, min(hours, within))
+        self.t_us = end
         if within <= hours:
-            hours = within
-        for name, rate in rates.items():
+            self.t_us = min(end, t + math.floor(within * HOUR_US + 0.5))
+            self.fail(mode, self.wear_out(mode, cause))
+
+    def age(self, rates: dict[str, tuple[float, float]], hours: float) -> None:
+        """Let hours pass for parts and injections (none of work: no rates), and for instruments."""
+        for name, (rate, owed) in rates.items():
             part = self.parts[name]
-            part.age = min(part.life, part.age + rate[0] * hours)
-            part.owed += rate[1] * hours
+            part.age = min(part.life, part.age + rate * hours)
+            part.owed += owed * hours
         for put in self.puts if self.state == "running" else ():
-            if put.active(t) and not put.frozen:
+            if put.active(self.t_us) and not put.frozen:
                 put.grown_h += hours
         for name in CHANNELS:
-            rate = self.condition.parameter(f"{name}.drift_per_day", t)
-            self.drift[name] = self.drift[name] + rate * hours / 24.0 if rate != 0.0 else 0.0
-        self.housing = housing
-        if not mode or within > hours:
-            self.t_us = end
-            return
-        self.t_us = min(end, t + math.floor(within * HOUR_US + 0.5))
+            per_day = self.condition.parameter(f"{name}.drift_per_day", self.t_us)
+            self.drift[name] = self.drift[name] + per_day * hours / 24.0 if per_day != 0.0 else 0.0
+
+    def wear_out(self, mode: str, cause: str) -> str:
+        """Let a mode be at full damage, not a rounding short of it, and return the cause."""
         if cause == "wear":
             part = self.parts[mode]
             part.age = part.life
-            cause = "secondary" if part.owed > part.life / 3.0 else "wear"
-        else:
-            for put in self.puts:
-                if put.injection.failure_mode == mode and put.ttf_h is not None and put.ttf_h - put.grown_h < 1e-6:
-                    put.grown_h = put.ttf_h
-        self.fail(mode, cause)
+            return "secondary" if part.owed > wear.SECONDARY_SHARE * part.life else "wear"
+        for put in self.puts:
+            if put.injection.failure_mode == mode and put.ttf_h is not None and put.ttf_h - put.grown_h < 1e-6:
+                put.grown_h = put.ttf_h
+        return cause
 
     def ends(self) -> int:
         """Return where the cell ends, but for recordings."""
