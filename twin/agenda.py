@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from twin.catalog.models import MaintenanceAction
 from twin.layout import NEVER_US
@@ -98,7 +98,12 @@ def repair_of(plan: Plan, m: int, mode: str, now: int) -> Task | None:
     )
 
 
-def best_action(actions: Iterable[MaintenanceAction], mode: str) -> MaintenanceAction | None:
-    """Return the action that repairs a failed mode: the one that restores most, then the cheapest, or None."""
-    able = [a for a in actions if a.restores.get(mode, 0.0) > 0.0]
-    return min(able, key=lambda a: (-a.restores[mode], a.parts_cost, a.duration_min, a.name), default=None)
+def best_action(actions: Collection[MaintenanceAction], mode: str) -> MaintenanceAction | None:
+    """Return the action that repairs a failed mode, or None: the cheapest that restores nearly as much as any.
+
+    Nearly is nine tenths of the best share: nobody overhauls a machine because of a loose bolt.
+    """
+    shares = {a.name: a.restores.get(mode, 0.0) for a in actions}
+    best = max(shares.values(), default=0.0)
+    able = [a for a in actions if shares[a.name] > 0.0 and shares[a.name] >= 0.9 * best]
+    return min(able, key=lambda a: (a.parts_cost, a.duration_min, -shares[a.name], a.name), default=None)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.layout import NEVER_US
-from twin.life_layout import FAILED, FAILURE, RUNNING, Wearing
+from twin.life_layout import FAILED, FAILURE, Wearing
 
 if TYPE_CHECKING:
     from twin.world import World
@@ -91,11 +91,13 @@ class Foresight:
         self._walk(working, [world.free_us[m] for m in working])
         for m in working:
             world.restore(m, world.working[m].action, world.free_us[m])
-            state[m]["state"], state[m]["eager"] = FAILED if world.broken_modes(m) else RUNNING, 1
+            world.stand_up(m)
         going = [m for m in machines if state[m]["state"] != FAILED]
         stops = self._walk(going, [int(state[m]["t_us"]) + HORIZON_US for m in going])
         survive = {m for m, stop in zip(going, stops, strict=True) if stop != FAILURE}
-        return {m: NEVER_US if m in survive else int(state[m]["t_us"]) for m in machines}
+        failed = {m: world.failed_us[m] for m in machines if m not in going}  # long ago, and not repaired since
+        ahead = {m: NEVER_US if m in survive else int(state[m]["t_us"]) for m in going}
+        return {**failed, **ahead}
 
     def _walk(self, machines: list[int], targets: list[int]) -> list[int]:
         if not machines:

@@ -37,6 +37,12 @@ LIFE_STATE = np.dtype(
         ("noted_segment", "i8"),
         ("shown_state", "i8"),  # what the last noted segment says
         ("shown_segment", "i8"),
+        ("rated_state", "i8"),  # what the next five are of, and how long they hold
+        ("rated_until_us", "i8"),
+        ("load", "f8"),  # of the hour's middle
+        ("speed", "f8"),
+        ("target_c", "f8"),  # where the housing is going
+        ("winding_c", "f8"),  # mean over the hour
         ("housing_c", "f8"),
         ("drift", "f8", (N_CHANNELS,)),
         ("latched", "f8", (N_CHANNELS,)),  # NaN while the instrument works

@@ -67,6 +67,7 @@ def begin(tl, w, lives, start_us, used):
         s.state, s.mode, s.cause = RUNNING, -1, 0
         s.resume_us, s.monitored_us, s.noted_us, s.eager = 0, -1, -1, 1
         s.shown_state, s.shown_segment, s.noted_state, s.noted_segment = -1, -1, -1, -1
+        s.rated_state, s.rated_until_us = -1, 0
         for c in range(N_CHANNELS):
             s.drift[c] = tl.drift_before[m, c]
             s.latched[c] = np.nan
@@ -142,24 +143,38 @@ def drift_on(s, p, hours):
         s.drift[c] += p[N_PHYSICS + c * N_KINDS + DRIFT] * hours / 24.0
 
 
-@njit(error_model="numpy", forceinline=True)
-def warm(machine, s, p, u, load, speed, offset_c, running, hours):
-    """Move the hour's lumped temperature of the housing, without weather; return the winding's mean."""
+@njit(error_model="numpy")
+def rate(machine, s, p, u, scales, until_us):
+    """Set what holds for the hour that begins, or for what is left of it: duty and temperatures of its middle.
+
+    It looks to where the hour would end if nobody did anything: nothing before an intervention knows of it.
+    """
+    s.rated_state, s.rated_until_us = s.state, until_us
+    hours = np.float64(until_us - s.t_us) / HOUR_US
+    s.load = max(0.0, (u[0] + u[1] * 1800.0 * hours) * scales[0])
+    s.speed = max(0.0, u[2] + u[3] * 1800.0 * hours)
     heat, winding = 0.0, 0.0
-    if running:
-        heat, winding = losses(machine, p, load, speed)
+    if s.state == RUNNING:
+        heat, winding = losses(machine, p, s.load, s.speed)
     resistance = machine.thermal_resistance_k_per_w * p[THERMAL_RESISTANCE]
-    target_c = u[4] + u[5] * 1800.0 * hours + offset_c + resistance * heat
+    s.target_c = u[4] + u[5] * 1800.0 * hours + scales[1] + resistance * heat
     if np.isnan(s.housing_c):
-        s.housing_c = target_c  # machines begin settled here, whatever the signals do
-    mean_c = target_c
-    if s.housing_c != target_c:
-        tau_h = machine.housing_tau_s * p[THERMAL_RESISTANCE] / 3600.0
-        decay = exp(-hours / tau_h)
-        away = s.housing_c - target_c
-        mean_c += away * (1.0 - decay) * tau_h / hours
-        s.housing_c = target_c + away * decay if abs(away * decay) > SETTLED_K else target_c
-    return mean_c + machine.winding_resistance_k_per_w * winding
+        s.housing_c = s.target_c  # machines begin settled here, whatever the signals do
+    tau_h = machine.housing_tau_s * p[THERMAL_RESISTANCE] / 3600.0
+    away = s.housing_c - s.target_c
+    mean_c = s.target_c
+    if away != 0.0:
+        mean_c += away * (1.0 - exp(-hours / tau_h)) * tau_h / hours
+    s.winding_c = mean_c + machine.winding_resistance_k_per_w * winding
+
+
+@njit(error_model="numpy", forceinline=True)
+def warm(machine, s, p, hours):
+    """Let the hour's lumped temperature of the housing, without weather, come nearer to where it goes."""
+    away = s.housing_c - s.target_c
+    if away != 0.0:
+        away *= exp(-hours * 3600.0 / (machine.housing_tau_s * p[THERMAL_RESISTANCE]))
+        s.housing_c = s.target_c + away if abs(away) > SETTLED_K else s.target_c
 
 
 @njit(error_model="numpy")
@@ -193,7 +208,7 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
         if switched:
             while s.segment + 1 < tl.first[m + 1] and tl.start_us[s.segment + 1] <= s.t_us:
                 s.segment += 1
-                s.eager = 1
+                s.eager, s.rated_until_us = 1, 0
             switched_us = tl.start_us[s.segment + 1] if s.segment + 1 < tl.first[m + 1] else NEVER_US
         if switched or recorded_us != NEVER_US:
             recorded_us = inputs_at(tl, m, s.segment, s.t_us, u)
@@ -207,7 +222,7 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
             s.eager = 0
             if moved:
                 shown[:] = levels
-                s.shown_segment = -1  # to be noted
+                s.shown_segment, s.rated_until_us = -1, 0  # to be noted, and rated anew
             if moved or fresh:
                 scales[0], scales[1], scales[2] = 1.0, 0.0, 1.0
                 scale_inputs(tl, shown, scales)
@@ -250,13 +265,12 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
         hours = np.float64(end_us - s.t_us) / HOUR_US
         within, mode, cause = np.inf, -1, BY_WEAR
         if w.hourly:
-            load = max(0.0, (u[0] + u[1] * 1800.0 * hours) * scales[0])  # at the cell's middle
-            speed = max(0.0, u[2] + u[3] * 1800.0 * hours)
-            winding_c = warm(machine, s, p, u, load, speed, scales[1], running, hours)
+            if s.t_us >= s.rated_until_us or s.state != s.rated_state:
+                rate(machine, s, p, u, scales, min(recorded_us, s.t_us - s.t_us % HOUR_US + HOUR_US))
             if running:
                 day = np.float64(s.t_us // wear.DAY_US)
-                if held[0] != load or held[1] != speed or held[2] != day or held[3] != winding_c:
-                    update_duty(tl, w, m, load, speed, winding_c, s.t_us, duty, held)
+                if held[0] != s.load or held[1] != s.speed or held[2] != day or held[3] != s.winding_c:
+                    update_duty(tl, w, m, s.load, s.speed, s.winding_c, s.t_us, duty, held)
                     stale = True
                 if stale:
                     wear_rates(w, shown, duty, rates, owed)
@@ -279,6 +293,8 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
             age_parts(wears, parts, rates, owed, hours)
             if injected:
                 age_faults(w, m, s.t_us, faults, hours)
+        if w.hourly:
+            warm(machine, s, p, hours)
         if drifting:
             drift_on(s, p, hours)
         if failing:

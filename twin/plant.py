@@ -235,7 +235,7 @@ class Plant:
             has been reported (`twin.reported.Reported`) and returns tasks. ``"no-repair"``: what fails
             stays failed.
         truth_interval : duration or None
-            Between rows of the truth beside those at changes; ``"auto"``: 1 h, 1 d in runs
+            Whole hours between rows of the truth beside those at changes; ``"auto"``: 1 h, 1 d in runs
             beyond 60 days, 7 d in runs of events only; ``None``: at changes only, and no remaining useful life.
         events_only : bool
             No readings: failures, work, alarms and truth only, in seconds for a thousand machine-years.

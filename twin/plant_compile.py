@@ -44,6 +44,7 @@ NO_REPAIR = "no-repair"
 LONG_US = 60 * 86_400_000_000
 MAX_FLEET = 32_767
 FINEST_US = 1_000
+HOUR_US = 3_600_000_000
 
 
 class Span:
@@ -111,8 +112,8 @@ class Asked:
         auto = "7d" if events_only else "1d" if span.end_us - span.start_us > LONG_US else "1h"
         interval = auto if truth_interval == "auto" else truth_interval
         truth_us = None if interval is None else parse_duration(interval, "truth_interval")
-        if truth_us is not None and truth_us < 1_000_000:
-            raise BadRequest(f"truth_interval must be 1 s or longer, got {shown(truth_interval)}")
+        if truth_us is not None and (truth_us < HOUR_US or truth_us % HOUR_US):
+            raise BadRequest(f"truth_interval must be whole hours, the grid of wear, got {shown(truth_interval)}")
         number = None if fleet is None else number_of(fleet)
         if fleet is not None and (number is None or not 1 <= number <= MAX_FLEET):
             raise BadRequest(f"fleet must be a whole number from 1 to {MAX_FLEET}, got {shown(fleet)}")

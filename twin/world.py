@@ -95,7 +95,7 @@ class World:
         self._queue: list[tuple[int, int, int, Task]] = []  # heap of open tasks by when they are tried next
         self.free_us = [0] * count  # when work on the machine ends
         self.working: dict[int, Task] = {}
-        self._failed_us: dict[int, int] = {}
+        self.failed_us: dict[int, int] = {}
         self._numbers = [OWN_NUMBERS] * count
         self._halt_us = NEVER_US if plan.halt_us is None else plan.halt_us
         self._born_us = np.full((count, len(self.modes)), plan.start_us, np.int64)
@@ -213,7 +213,7 @@ class World:
         state = self.lives.state[m]
         k, cause = int(state["mode"]), CAUSES[int(state["cause"])]
         mode = self.modes[k]
-        self._failed_us[m] = now
+        self.failed_us[m] = now
         self.foresight.fulfil(m, now)
         if now >= self.plan.end_us:
             return
@@ -285,7 +285,7 @@ class World:
             self.walk(np.array([m], np.int64), np.array([at], np.int64))
         self.foresight.part(m, at)
         task.status, task.started_us = IN_PROGRESS, at
-        task.stopped_us = self._failed_us.get(m, at)
+        task.stopped_us = self.failed_us.get(m, at)
         self._open[m].remove(task)
         self.working[m] = task
         self.free_us[m] = at + task.duration_us
@@ -302,18 +302,24 @@ class World:
         task.status, task.ended_us = DONE, now
         self._events.touched.append(task)
         self._events.log.append(self._log_row(task))
-        state = self.lives.state[m]
-        # what failed and is not repaired stays failed; another mode at full damage will fail at once
-        still = m in self._failed_us and self.modes[int(state["mode"])] in self.broken_modes(m)
-        state["state"], state["eager"] = FAILED if still else RUNNING, 1
-        if not still:
-            self._failed_us.pop(m, None)
+        if not self.stand_up(m):
+            self.failed_us.pop(m, None)
             for other in [t for t in self._open[m] if t.origin == "corrective"]:
                 self._cancel(other)
         self.lives.above_h[m] = 0
         for condition, number in enumerate(self.conditions):
             if not any(t.rule == number for t in self._open[m]):
                 self.lives.armed[m, condition] = True
+
+    def stand_up(self, m: int) -> bool:
+        """Let a machine run after work on it, and return whether it stays failed.
+
+        What failed and is not repaired stays failed; another mode at full damage will fail at once.
+        """
+        state = self.lives.state[m]
+        still = m in self.failed_us and self.modes[int(state["mode"])] in self.broken_modes(m)
+        state["state"], state["eager"] = FAILED if still else RUNNING, 1
+        return still
 
     def _renewed(self, m: int, k: int, now: int, before: bool) -> None:
         """Note the end of the old life before a repair, and the birth of the new one after it."""
