@@ -227,10 +227,11 @@ def check_states(told: Told) -> None:
             if state == TRIPPED:
                 assert any(rule.trip for rule in told.plan.alarm_rules.values())
         times = {ts for ts, _, _, _ in truth}
-        begins, ends = {b for b, _, _ in works}, {e for _, e, _ in works if e < told.plan.end_us}
+        first, last = {begin for begin, _, _ in works}, {end for _, end, _ in works if end < told.plan.end_us}
+        changes = (first ^ last) | (set(failed) - first)
         if told.plan.technicians:  # see test_world.test_the_truth_of_a_machine_that_waits_for_somebody_is_told
-            ends = {end for end in ends if not any(at < end for at in failed)}
-        for at in (begins - {e for _, e, _ in works}) | (ends - begins) | set(failed):
+            changes = {at for at in changes if not any(f <= at for f in failed)}
+        for at in changes:
             assert at in times  # each change has its row
         states = {ts: state for ts, state, _, _ in truth}
         causes = {f["failed_at"]: f["cause"] for f in told.of_machine(told.events.failures, machine_id)}

@@ -226,6 +226,8 @@ class NaiveLife:
         )
         self.state, self.failed_mode, self.resume_us, self.eager = "running", "", 0, True
         self.housing: float | None = None
+        self.look_at = 0
+        self.target, self.held, self.rated_until, self.rated_state = 0.0, (0.0, 0.0, 0.0), 0, ""
         self.drift = {name: self.physics.drift_before(name) for name in CHANNELS} if not self.modes else {}
         self.drift = self.drift or dict.fromkeys(CHANNELS, 0.0)
         self.raised: set[str] = set()
@@ -249,17 +251,27 @@ class NaiveLife:
         """Return by how much the winding is warmer than the housing."""
         return self.condition.c["winding_resistance_k_per_w"] * self.physics.losses(load, speed, self.t_us)[1]
 
-    def warm(self, load: float, speed: float, ambient: float, hours: float) -> tuple[float, float]:
-        """Return mean and last temperature of the lumped housing over some hours."""
-        p, t = self.physics, self.t_us
-        target = ambient + (p.resistance(t) * p.heat(load, speed, t) if self.state == "running" else 0.0)
-        start = target if self.housing is None else self.housing
-        if start == target:
-            return target, target
-        tau_h = p.c["housing_tau_s"] * self.condition.parameter("thermal_resistance", t) / 3600.0
-        away = (start - target) * math.exp(-hours / tau_h)
-        mean = target + (start - target) * (1.0 - math.exp(-hours / tau_h)) * tau_h / hours
-        return mean, target + away if abs(away) > 1e-3 else target
+    def tau_h(self) -> float:
+        return self.condition.c["housing_tau_s"] * self.condition.parameter("thermal_resistance", self.t_us) / 3600.0
+
+    def rate(self, until_us: int) -> None:
+        """Set duty and temperatures that hold until then, where the hour would end if nobody did anything."""
+        t, asked, p = self.t_us, self.condition.asked(self.t_us), self.physics
+        hours = (until_us - t) / HOUR_US
+        load, speed = (max(0.0, x[0] + x[1] * hours * 1800.0) for x in (asked.load, asked.speed))
+        ambient = asked.ambient[0] + asked.ambient[1] * hours * 1800.0
+        self.target = ambient + (p.resistance(t) * p.heat(load, speed, t) if self.state == "running" else 0.0)
+        self.housing = self.target if self.housing is None else self.housing
+        away, tau_h = self.housing - self.target, self.tau_h()
+        mean = self.target + away * (1.0 - math.exp(-hours / tau_h)) * tau_h / hours
+        self.held = load, speed, mean + (self.winding_k(load, speed) if self.state == "running" else 0.0)
+        self.rated_until, self.rated_state = until_us, self.state
+
+    def warm(self, hours: float) -> None:
+        """Let the lumped housing come nearer to where it goes; within a thousandth of a kelvin it is there."""
+        assert self.housing is not None
+        away = (self.housing - self.target) * math.exp(-hours / self.tau_h())
+        self.housing = self.target + away if abs(away) > 1e-3 else self.target
 
     def rates(self, load: float, speed: float, winding_c: float) -> dict[str, tuple[float, float]]:
         """Return the effective hours that pass in an hour for each mode, and those owed to other modes."""
@@ -297,7 +309,7 @@ class NaiveLife:
         levels, shown = self.levels({n: p.seen for n, p in self.parts.items()}), self.condition.shown
         moves = [(abs(level - shown.get(mode, 0.0)), level) for mode, level in levels.items()]
         if any(by >= 0.999 * SHOWN_STEP or (by > 0.0 and (self.eager or level >= 1.0)) for by, level in moves):
-            self.condition.shown = levels
+            self.condition.shown, self.rated_until = levels, 0
         self.eager = False
 
     def limit(self, rule: AlarmRule) -> float:
@@ -375,7 +387,9 @@ class NaiveLife:
         self.story.failures.append((self.t_us, mode, cause))
         able = [a for a in self.plan.actions.values() if a.restores.get(mode, 0.0) > 0.0]
         if self.plan.acting and self.plan.corrective is not None and able:
-            best = min(able, key=lambda a: (-a.restores[mode], a.parts_cost, a.duration_min, a.name))
+            most = max(a.restores[mode] for a in able)  # the cheapest of those that restore nearly as much
+            near = [a for a in able if a.restores[mode] >= 0.9 * most]
+            best = min(near, key=lambda a: (a.parts_cost, a.duration_min, -a.restores[mode], a.name))
             due = self.t_us + self.plan.corrective.response_us
             self.numbers += 1
             job = Job(due, round(best.duration_min * 60e6), best.name, "critical", self.numbers, True)
@@ -398,24 +412,31 @@ class NaiveLife:
         if self.state == "off" and t >= self.resume_us:
             self.state = "running"
         self.begin_work()
-        self.eager = self.eager or t in self.condition.switches()
-        self.look()
+        if t in self.condition.switches():
+            self.eager, self.rated_until = True, 0
+        if t >= self.look_at or self.eager:
+            self.look()
         asked = self.condition.asked(t)
+        moments = [(t // HOUR_US + 1) * HOUR_US, asked.until_us, *(s for s in self.condition.switches() if s > t)]
+        if self.state == "running":
+            moments += [put.next_step_us(t) for put in self.puts if put.active(t)]
+        self.look_at = int(min(moments))  # not where a cell is cut because somebody might come
         if self.state == "running" and t % HOUR_US == 0 and self.housing is not None:
             self.monitor(max(0.0, asked.load[0]), asked.speed[0])
         end = min(self.ends(), asked.until_us)
         hours = (end - t) / HOUR_US
-        load, speed = (max(0.0, x[0] + x[1] * hours * 1800.0) for x in (asked.load, asked.speed))
-        ambient = asked.ambient[0] + asked.ambient[1] * hours * 1800.0
-        mean_c, self.housing = self.warm(load, speed, ambient, hours)
+        if t >= self.rated_until or self.state != self.rated_state:
+            self.rate(min((t // HOUR_US + 1) * HOUR_US, asked.until_us))
+        load, speed, winding_c = self.held
         rates: dict[str, tuple[float, float]] = {}
         within, mode, cause = math.inf, "", ""
         if self.state == "running":
-            rates = self.rates(load, speed, mean_c + self.winding_k(load, speed))
+            rates = self.rates(load, speed, winding_c)
             within, mode, cause = self.next_failure(rates)
         if self.plan.truth_us is not None and t % self.plan.truth_us == 0 and within * HOUR_US >= 0.5:
             self.note()
         self.age(rates, min(hours, within))
+        self.warm(min(hours, within))
         self.t_us = end
         if within <= hours:
             self.t_us = min(end, t + math.floor(within * HOUR_US + 0.5))

@@ -170,7 +170,6 @@ def test_a_progressive_injection_fails_when_it_should(ttf_h: float) -> None:
     assert story.failures[0] == (failed_us, fault.failure_mode, "injected")
 
 
-@pytest.mark.xfail(reason="a rounding short of the hour, the failure is noted there as running, and not as failed")
 def test_a_failure_at_a_whole_hour_is_seen_at_that_hour() -> None:
     fault = plans.put_in("bearing_degradation", 1, 4.0, level=0.3, ttf_h=6.0)
     plan = plans.lively((1,), 12.0, wear="off", injections=(fault,), corrective=None)

@@ -39,6 +39,7 @@ LIFE_STATE = np.dtype(
         ("shown_segment", "i8"),
         ("rated_state", "i8"),  # what the next five are of, and how long they hold
         ("rated_until_us", "i8"),
+        ("look_us", "i8"),  # when the levels are looked at next: an hour, a switch, a step of an injection
         ("load", "f8"),  # of the hour's middle
         ("speed", "f8"),
         ("target_c", "f8"),  # where the housing is going

@@ -67,7 +67,7 @@ def begin(tl, w, lives, start_us, used):
         s.state, s.mode, s.cause = RUNNING, -1, 0
         s.resume_us, s.monitored_us, s.noted_us, s.eager = 0, -1, -1, 1
         s.shown_state, s.shown_segment, s.noted_state, s.noted_segment = -1, -1, -1, -1
-        s.rated_state, s.rated_until_us = -1, 0
+        s.rated_state, s.rated_until_us, s.look_us = -1, 0, 0
         for c in range(N_CHANNELS):
             s.drift[c] = tl.drift_before[m, c]
             s.latched[c] = np.nan
@@ -212,7 +212,8 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
             switched_us = tl.start_us[s.segment + 1] if s.segment + 1 < tl.first[m + 1] else NEVER_US
         if switched or recorded_us != NEVER_US:
             recorded_us = inputs_at(tl, m, s.segment, s.t_us, u)
-        if wake(parts, wears) or switched or injected:
+        moved = False
+        if (s.t_us >= s.look_us or s.eager == 1) and (wake(parts, wears) or s.eager == 1 or injected):
             levels[:] = tl.levels[tl.level_row[s.segment]]
             for k in range(modes):
                 levels[source[k]] = parts[k, SHOWN]
@@ -223,13 +224,12 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
             if moved:
                 shown[:] = levels
                 s.shown_segment, s.rated_until_us = -1, 0  # to be noted, and rated anew
-            if moved or fresh:
-                scales[0], scales[1], scales[2] = 1.0, 0.0, 1.0
-                scale_inputs(tl, shown, scales)
-                parameters_from(tl, shown, known, change, p)
-                drifting = drifts(s, p)
-                stale, sensed[0] = True, np.nan
-            fresh = False
+        if moved or fresh:
+            scales[0], scales[1], scales[2] = 1.0, 0.0, 1.0
+            scale_inputs(tl, shown, scales)
+            parameters_from(tl, shown, known, change, p)
+            drifting = drifts(s, p)
+            stale, sensed[0], fresh = True, np.nan, False
         if watching and s.state == RUNNING and s.t_us % HOUR_US == 0 and s.monitored_us != s.t_us:
             s.monitored_us = s.t_us
             load = max(0.0, u[0] * scales[0])
@@ -253,15 +253,16 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
                 quiet = is_quiet(w, m, clean, raised, above_h)
                 if s.mode >= 0:
                     return TRIGGER
-        end_us = min(min(until_us, recorded_us), switched_us)
+        running = s.state == RUNNING
+        s.look_us = min(recorded_us, switched_us)
         if w.hourly or s.state == TRIPPED:
-            end_us = min(end_us, s.t_us - s.t_us % HOUR_US + HOUR_US)
+            s.look_us = min(s.look_us, s.t_us - s.t_us % HOUR_US + HOUR_US)
+        if running and injected:
+            s.look_us = min(s.look_us, fault_grid_us(w, m, s.t_us, faults))
+        end_us = min(until_us, s.look_us)
         if w.truth_us > 0:
             end_us = min(end_us, s.t_us - s.t_us % w.truth_us + w.truth_us)
             due = s.t_us % w.truth_us == 0
-        running = s.state == RUNNING
-        if running and injected:
-            end_us = min(end_us, fault_grid_us(w, m, s.t_us, faults))
         hours = np.float64(end_us - s.t_us) / HOUR_US
         within, mode, cause = np.inf, -1, BY_WEAR
         if w.hourly:
@@ -280,6 +281,8 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
             soonest, which = first_injected(w, m, s.t_us, faults)
             if soonest < within:
                 within, mode, cause = soonest, which, BY_INJECTION
+        if within * HOUR_US < 0.5:
+            within = 0.0  # a rounding short of now
         if within > 0.0:  # what fails at once is never seen running
             changed = due or s.segment != s.noted_segment or s.state != s.noted_state
             if w.keep_truth and changed and s.noted_us != s.t_us:
