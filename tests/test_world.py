@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -13,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import SPANS_H, random_lives
 
+from twin.agenda import periodic_tasks
 from twin.catalog.loader import load_catalog
 from twin.catalog.models import AlarmRule, FailureMode, Technician, Wear, scenario_from_inputs
 from twin.events import Events
@@ -20,6 +20,7 @@ from twin.life_layout import FAILED, MAINTENANCE, RUNNING, TRIPPED
 from twin.plan import Activation, Corrective, Plan
 from twin.policy import Rule, parse
 from twin.simulation import Simulation
+from twin.times import to_datetime
 from twin.what_if import Change, changed
 
 CATALOG = load_catalog()
@@ -48,7 +49,7 @@ def switched(scenario: str, machine_id: int, start_h: float, end_h: float | None
 @cache
 def eventful(hours: float = 120.0, interval_us: int = 10 * MINUTE_US, **fields: object) -> Plan:
     """Return a plan with short lives, work, alarms, trips, policies, scenarios, injections; people are around."""
-    low = {n: r.model_copy(update={"limit": 55.0} if r.trip else {}) for n, r in CATALOG.alarm_rules.items()}
+    low = {n: r.model_copy(update={"limit": 75.0} if r.trip else {}) for n, r in CATALOG.alarm_rules.items()}
     rules = (*parse("periodic:2d:lubricate")[0], *parse("condition:vibration_mm_s>1.5@1h:repair")[0])
     rng, actions = np.random.default_rng(2), sorted(CATALOG.maintenance_actions)
     tasks = tuple(
@@ -62,7 +63,7 @@ def eventful(hours: float = 120.0, interval_us: int = 10 * MINUTE_US, **fields: 
     )
     asked: dict[str, object] = {
         "interval_us": interval_us,
-        "failure_modes": plans.modes() | plans.wearing(0.006),
+        "failure_modes": plans.modes() | plans.wearing(0.004),
         "alarm_rules": low,
         "policies": rules,
         "tasks": tasks,
@@ -77,7 +78,8 @@ def eventful(hours: float = 120.0, interval_us: int = 10 * MINUTE_US, **fields: 
             plans.put_in("bearing_degradation", 2, 20.02, None, 0.3, 20.0, 1),
             plans.put_in("sensor_drift", 1, 5.0, 60.0, 0.5, None, 2),
             plans.put_in("sensor_stuck", 4, 15.1, 40.0, 0.5, None, 3),
-            plans.put_in("motor_overheating", 5, 30.0, 90.0, 0.9, None, 4),
+            plans.put_in("lubrication_loss", 3, 2.02, None, 0.6, 1.5, 5),
+            plans.put_in("motor_overheating", 5, 55.0, 90.0, 0.9, None, 4),
         ),
     }
     return plans.lively((1, 2, 3, 4, 5), hours, **asked | fields)
@@ -121,9 +123,9 @@ def test_chunks_and_threads(chunk: int, threads: int, contended: bool) -> None:
 
 @pytest.mark.parametrize("step_h", [1, 5, 24])
 def test_a_world_told_step_by_step(step_h: int) -> None:
-    plan = staffed()
-    assert_same(plan, plans.lived(plan, step_h), plans.lived(plan))
-    assert_same(plan, plans.lived(plan), whole(True)[1])
+    for contended, plan in enumerate((eventful(), staffed())):
+        assert_same(plan, plans.lived(plan, step_h), plans.lived(plan))
+        assert_same(plan, plans.lived(plan), whole(bool(contended))[1])
 
 
 @settings(max_examples=6, deadline=None)
@@ -133,7 +135,8 @@ def test_the_order_of_the_machines_does_not_matter(order: list[int]) -> None:
     other = plan.model_copy(update={"machines": tuple(plan.machines[i] for i in order)})
     readings, events = plans.told(other, 333, 2)
     assert plans.same(readings, whole(True)[0][:, order].copy())
-    assert_same(plan, events, whole(True)[1])
+    assert plans.rows_of(other, events) == plans.rows_of(plan, whole(True)[1])
+    assert plans.truth_of(other, events) == plans.truth_of(plan, whole(True)[1])
 
 
 @settings(max_examples=6, deadline=None)
@@ -235,14 +238,16 @@ def test_what_happens_does_not_depend_on_how_often_the_truth_is_told(truth_us: i
 # -- law 4: paired worlds ---------------------------------------------------------------------
 
 HALF_US = plans.hour(60.2)
+HALF = to_datetime(HALF_US)
+KINDS = ("repair", "scenario", "policy")
 SCENE = scenario_from_inputs("Rush", load=1.1, speed_factor=1.2, priority=90)
 CHANGES = {
-    "repair": Change(at=HALF_US, machines=2, repair="overhaul"),
-    "scenario": Change(at=HALF_US, machines=2, scenario=SCENE),
-    "clear": Change(at=HALF_US, machines=5, clear="motor_overheating"),
-    "policy": Change(at=HALF_US, policy="condition:vibration_mm_s>0.8@0h:overhaul"),
-    "calendar": Change(at=HALF_US, policy="periodic:1d"),
-    "halt": Change(at=HALF_US, maintenance=False),
+    "repair": Change(at=HALF, machines=2, repair="overhaul"),
+    "scenario": Change(at=HALF, machines=2, scenario=SCENE),
+    "clear": Change(at=HALF, machines=5, clear="motor_overheating"),
+    "policy": Change(at=HALF, policy="condition:vibration_mm_s>0.8@0h:overhaul"),
+    "calendar": Change(at=HALF, policy="periodic:1d"),
+    "halt": Change(at=HALF, maintenance=False),
 }
 
 
@@ -300,17 +305,15 @@ def test_an_injection_is_felt_neither_before_nor_elsewhere() -> None:
 
 @pytest.mark.slow
 @settings(max_examples=60, **MANY)
-@given(
-    random_lives(SPANS_H[:3], staffed=False), st.floats(0.05, 0.9), st.sampled_from(["repair", "scenario", "policy"])
-)
+@given(random_lives(SPANS_H[:3], staffed=False), st.floats(0.05, 0.9), st.sampled_from(KINDS))
 def test_random_worlds_are_paired(plan: Plan, share: float, kind: str) -> None:
     plan = plan.model_copy(update={"telemetry": True, "interval_us": HOUR_US, "halt_us": None})
     at_us = plan.start_us + round(share * (plan.end_us - plan.start_us))
     machine_id = plan.machines[0].machine_id
     change = {
-        "repair": Change(at=at_us, machines=machine_id, repair="overhaul"),
-        "scenario": Change(at=at_us, machines=machine_id, scenario=SCENE),
-        "policy": Change(at=at_us, policy="condition:vibration_mm_s>1.0@0h"),
+        "repair": Change(at=to_datetime(at_us), machines=machine_id, repair="overhaul"),
+        "scenario": Change(at=to_datetime(at_us), machines=machine_id, scenario=SCENE),
+        "policy": Change(at=to_datetime(at_us), policy="condition:vibration_mm_s>1.0@0h"),
     }[kind]
     assert_paired(plan, changed(plan, change)[0], at_us, change.machines)
 
@@ -323,7 +326,7 @@ def uncoupled(share: float = 0.02) -> dict[str, FailureMode]:
 def test_a_repair_leaves_what_it_does_not_treat_as_it_is(action: str) -> None:
     """Bit for bit as after a look of the same length, for ever; and at its end as at its beginning."""
     restores = CATALOG.maintenance_actions[action].restores
-    modes = uncoupled()
+    modes = uncoupled(0.2)
     stories = []
     for done in (action, "inspect"):
         tasks = (plans.work(2, done, 30.37, 3.21),)
@@ -369,7 +372,8 @@ def test_a_simulation_goes_on_where_it_was_put_away(tick: int, contended: bool) 
     with Simulation(plan, 1) as undisturbed:
         undisturbed.advance(tick)
         expected = undisturbed.advance(plan.ticks).events
-    assert_same(plan, events, expected)
+    assert plans.rows_of(plan, events) == plans.rows_of(plan, expected)
+    assert plans.truth_of(plan, events) == plans.truth_of(plan, expected)
 
 
 @settings(max_examples=30, **MANY)
@@ -459,28 +463,26 @@ def test_trips_count_in_remaining_life() -> None:
 def test_a_repair_in_a_world_without_maintenance_is_not_felt_before() -> None:
     tasks = (plans.work(2, "overhaul", 10.0),)
     plan = plans.lively((1, 2), 100.0, acting=False, corrective=None, tasks=tasks)
-    other, _ = changed(plan, Change(at=plans.hour(36.0), repair="inspect", machines=1))
+    other, _ = changed(plan, Change(at=to_datetime(plans.hour(36.0)), repair="inspect", machines=1))
     assert [row["machine_id"] for row in plans.lived(other).log] == [1]
 
 
 @pytest.mark.xfail(reason="a policy asks for nothing where the plan's maintenance does not act, and nobody says so")
 def test_a_policy_in_a_world_without_maintenance_acts() -> None:
     plan = plans.lively((1,), 300.0, acting=False, corrective=None, failure_modes=plans.wearing(1.0))
-    other, _ = changed(plan, Change(at=plans.hour(36.0), policy="periodic:2d"))
+    other, _ = changed(plan, Change(at=to_datetime(plans.hour(36.0)), policy="periodic:2d"))
     assert plans.lived(other).log
 
 
 @pytest.mark.xfail(reason="more than 10,000 tasks of one rule take the numbers of the next rule's")
 def test_every_work_order_has_a_number_of_its_own() -> None:
     rules = tuple(Rule(kind="periodic", action="inspect", every_us=HOUR_US) for _ in range(2))
-    plan = plans.lively((1,), 24.0 * 430, failure_modes=plans.wearing(100.0), policies=rules, truth_us=None)
-    numbers = Counter((row["machine_id"], row["number"]) for row in plans.lived(plan, 24 * 30).tasks())
-    assert len(numbers) > 20_500
+    plan = plans.lively((1,), 24.0 * 430, policies=rules)
+    numbers = [task.number for task in periodic_tasks(plan)]
+    assert len(set(numbers)) == len(numbers)
 
 
-@pytest.mark.xfail(
-    reason="work that does not repair a failed machine is charged all its standstill, and the repair again"
-)
+@pytest.mark.xfail(reason="work that leaves a machine failed is charged its standstill, and the repair once more")
 def test_no_hour_of_standstill_is_charged_twice() -> None:
     tasks = (plans.work(1, "inspect", 60.0),)
     plan = plans.lively((1,), 200.0, corrective=Corrective(response_us=50 * HOUR_US), tasks=tasks)
@@ -501,9 +503,7 @@ def test_looking_ahead_of_a_growing_sensor_fault_takes_no_time() -> None:
     assert time.perf_counter() - began < 2.0
 
 
-@pytest.mark.xfail(
-    reason="a machine whose nominal load is 0 is divided by it: its bearing fails as soon as it is loaded"
-)
+@pytest.mark.xfail(reason="loads are divided by the nominal load, also where it is 0: a loaded bearing fails at once")
 def test_a_machine_without_a_nominal_load_does_not_fail_at_once() -> None:
     idle = CATALOG.machine_types["spindle"].model_copy(update={"nominal_load": 0.0})
     duty = {"Duty": scenario_from_inputs("Duty", load=0.5)}
