@@ -245,8 +245,6 @@ class NaiveLife:
         """Return a time at which no scenario is active: before all."""
         return min([0, *(a for a, _, _ in self.condition.scenarios)]) - 1
 
-    # -- physics ------------------------------------------------------------------------------
-
     def winding_k(self, load: float, speed: float) -> float:
         """Return by how much the winding is warmer than the housing."""
         return self.condition.c["winding_resistance_k_per_w"] * self.physics.losses(load, speed, self.t_us)[1]
@@ -290,8 +288,6 @@ class NaiveLife:
                 coupled *= 1.0 + gain * self.condition.shown.get(other, 0.0)
             found[name] = rate * coupled, rate * (coupled - 1.0)
         return found
-
-    # -- what is seen -------------------------------------------------------------------------
 
     def levels(self, worn: dict[str, float]) -> dict[str, float]:
         """Return the levels of the modes: the further of what has worn and what is injected."""
@@ -344,8 +340,6 @@ class NaiveLife:
                     self.state, self.resume_us = "off", t + rule.trip_h * HOUR_US
                     self.raised.discard(rule.name)
 
-    # -- work ---------------------------------------------------------------------------------
-
     def begin_work(self) -> None:
         """Begin the most important work that is due, if the machine is free."""
         due = [job for job in self.jobs if job.attempt_us <= self.t_us and not self.halted(job.attempt_us)]
@@ -395,8 +389,6 @@ class NaiveLife:
             job = Job(due, round(best.duration_min * 60e6), best.name, "critical", self.numbers, True)
             job.attempt_us = max(whole_minute(due), whole_minute(self.free_us))
             self.jobs.append(job)
-
-    # -- time ---------------------------------------------------------------------------------
 
     def live(self) -> Story:
         """Live to the end of the plan."""

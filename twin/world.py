@@ -145,6 +145,7 @@ class World:
         self._go(range(len(self.ids)), until_us)
         while (at := self._soonest(until_us)) is not None:
             self._go(self._allocate(at), until_us)
+        self._go(np.flatnonzero(self.lives.state["t_us"] < until_us).tolist(), until_us)  # those that stood waiting
         self.front_us = until_us
         self._mark_overdue(until_us)
 
@@ -281,7 +282,7 @@ class World:
 
     def _begin(self, task: Task, at: int) -> None:
         m = task.m
-        if self.lives.state[m]["t_us"] < at:  # it stood still
+        while self.lives.state[m]["t_us"] < at:  # it stood still
             self.walk(np.array([m], np.int64), np.array([at], np.int64))
         self.foresight.part(m, at)
         task.status, task.started_us = IN_PROGRESS, at
