@@ -59,8 +59,8 @@ def by_hand(who: Technician, t_us: int) -> int:
     at = -(-t_us // MINUTE_US) * MINUTE_US
     while True:
         moment = dt.datetime.fromtimestamp(at / 1e6, dt.UTC)
-        hours = moment.hour + moment.minute / 60
-        if str(moment.isoweekday()) in who.weekdays and who.shift_start_h <= hours < who.shift_end_h:
+        minute, shift = moment.hour * 60 + moment.minute, (who.shift_start_h, who.shift_end_h)
+        if str(moment.isoweekday()) in who.weekdays and round(shift[0] * 60) <= minute < round(shift[1] * 60):
             return at
         at += MINUTE_US
 
