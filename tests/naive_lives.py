@@ -137,7 +137,7 @@ class Put:
 
     def next_step_us(self, t_us: int) -> float:
         """Return when the level takes its next step where an hour would be too coarse."""
-        if self.frozen or self.injection.time_to_failure_us is None:
+        if self.frozen or self.injection.time_to_failure_us is None or self.grown_h >= self.ttf_h:
             return math.inf
         step = max(1000, self.injection.time_to_failure_us // INJECTED_STEPS)
         if step >= HOUR_US:

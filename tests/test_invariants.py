@@ -302,7 +302,7 @@ def test_a_repair_treats_its_modes_and_no_other(plan: Plan, data: st.DataObject)
     coupled = {"bearing_degradation"}
     at = np.datetime64(data.draw(st.integers(plan.start_us, plan.end_us - DAY_US)), "us")
     who = plan.machines[0].machine_id
-    plan = plan.model_copy(update={"policies": (), "corrective": None, "technicians": ()})
+    plan = plan.model_copy(update={"policies": (), "corrective": None, "technicians": (), "halt_us": None})
     looked, _ = changed(plan, Change(at=at, machines=[who], repair="inspect"))
     long = {t.number: plan.actions["lubricate"].duration_min for t in looked.tasks if t.number is not None}
     tasks = [

@@ -181,7 +181,6 @@ def test_labour_is_paid_by_the_hour_and_more_in_an_emergency() -> None:
     assert work.labour_cost == pytest.approx(40.0 * 1.5 * 1.5)
 
 
-@pytest.mark.xfail(reason="a skill that nobody has ends in a ValueError of numpy's", raises=ValueError)
 def test_a_task_that_nobody_can_do_is_never_tried() -> None:
     """An injected fault of a machine that does not wear is repaired without anybody having asked for the skill."""
     fault = plans.put_in("bearing_degradation", 1, 2.0, level=1.0)

@@ -9,8 +9,10 @@ from twin.layout import NEVER_US
 from twin.plan import Plan
 from twin.workshop import Task
 
-OWN_NUMBERS = 1000
-"""Planned tasks are numbered below, periodic ones from ten times as much on: none moves another's number."""
+OWN_NUMBERS = 100_000
+RULE_NUMBERS = 10 * OWN_NUMBERS
+"""Planned tasks are numbered from 1, those raised in a run from `OWN_NUMBERS`, a what-if's from nine times that,
+and those of each periodic rule from its own multiple of `RULE_NUMBERS`: none moves another's number."""
 _GOLDEN = 0.6180339887498949
 
 
@@ -47,7 +49,7 @@ def periodic_tasks(plan: Plan) -> Iterator[Task]:
         for m, machine in enumerate(plan.machines):
             share = (machine.machine_id * _GOLDEN) % 1.0
             due = plan.start_us + round(rule.every_us * share)
-            count = 10 * OWN_NUMBERS * (number + 1)
+            count = RULE_NUMBERS * (number + 1)
             while due < last:
                 count += 1
                 if due >= first and due > plan.start_us:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.digest import join
-from twin.layout import NEVER_US, Timeline
+from twin.layout import Timeline
 from twin.life_layout import FAILED, MAINTENANCE, RUNNING, TRIPPED, Notes
 
 HOUR_US = 3_600_000_000
@@ -160,7 +160,7 @@ def truth_rows(
     events: Events,
     idle: NDArray[np.bool_],
     modes: int,
-    futures: Callable[[int], tuple[NDArray[np.int64], NDArray[np.int64]]],
+    remaining_h: Callable[[int, NDArray[np.int64]], NDArray[np.float64]],
 ) -> Truth:
     """Return the truth that a walk has noted, by machine and time, with remaining useful lives."""
     if not events.truth_at:
@@ -172,9 +172,5 @@ def truth_rows(
     rul_h = np.full(len(at), np.nan)
     bounds = np.flatnonzero(np.diff(at[:, 0], prepend=-1, append=-1))
     for a, b in pairwise(bounds.tolist()):
-        starts, failures = futures(int(at[a, 0]))
-        epoch = np.searchsorted(starts, at[a:b, 1], side="right") - 1
-        failing = failures[epoch]
-        left = np.maximum(failing - at[a:b, 1], 0) / HOUR_US
-        rul_h[a:b] = np.where(failing == NEVER_US, np.nan, left)
+        rul_h[a:b] = remaining_h(int(at[a, 0]), at[a:b, 1])
     return Truth(at[:, 0], at[:, 1], at[:, 2], idle[at[:, 3]], damage, rul_h)

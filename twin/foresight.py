@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from twin.world import World
 
 HORIZON_US = 10 * 8766 * 3_600_000_000
-"""How far the look ahead goes: ten years. [choice]"""
+"""Beyond ten years no failure is foreseen. [choice] Looks go twice as far, so that they serve ten years of rows."""
 
 
 @dataclass
 class _Epoch:
-    """A time without intervention, and when the machine fails in it (NEVER_US: not within the horizon)."""
+    """A time without intervention, when the machine fails in it, and for rows up to when that is known."""
 
     start_us: int
-    failure_us: int = NEVER_US
-    known: bool = False
+    failure_us: int = NEVER_US  # not within the looks so far
+    known_us: int = -1
 
 
 class Foresight:
@@ -48,13 +48,13 @@ class Foresight:
 
     @property
     def wanted(self) -> bool:
-        """Whether remaining useful lives are wanted and there can be any."""
-        return self._world.wearing.truth_us > 0 and self._world.wearing.hourly
+        """Whether remaining useful lives are wanted."""
+        return self._world.wearing.truth_us > 0
 
     def fulfil(self, m: int, now: int) -> None:
         """Take note that a machine has failed."""
         epoch = self._epochs[m][-1]
-        epoch.failure_us, epoch.known = now, True
+        epoch.failure_us, epoch.known_us = now, NEVER_US
 
     def part(self, m: int, at: int) -> None:
         """Begin another future for a machine on which work begins."""
@@ -65,22 +65,28 @@ class Foresight:
         """Forget the futures that are over."""
         self._epochs = [epochs[-1:] for epochs in self._epochs]
 
-    def failures(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return when each future of a machine begins, and when it fails in it."""
+    def remaining_h(self, m: int, ts_us: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the remaining useful life of a machine at times, h; NaN: no failure is foreseen, or none was asked."""
         epochs = self._epochs[m]
-        return np.array([e.start_us for e in epochs], np.int64), np.array([e.failure_us for e in epochs], np.int64)
+        starts = np.array([e.start_us for e in epochs], np.int64)
+        failures = np.array([e.failure_us for e in epochs], np.int64)
+        left_us = np.maximum(failures[np.searchsorted(starts, ts_us, side="right") - 1] - ts_us, 0)
+        foreseen = (left_us <= HORIZON_US) & self.wanted
+        return np.where(foreseen, left_us / 3.6e9, np.nan)
 
     def look(self, machines: list[int]) -> None:
         """Find when machines would fail next where that is not known, and leave them as they were."""
-        machines = [m for m in machines if not self._epochs[m][-1].known] if self.wanted else []
+        now, held, w = self._world.lives.state["t_us"], self._world.lives, self._blind
+        machines = [m for m in machines if self._epochs[m][-1].known_us < now[m]] if self.wanted else []
         if not machines:
             return
-        held, w = self._world.lives, self._blind
         rows = np.array(machines, np.int64)
+        began = dict(zip(machines, held.state["t_us"][rows].tolist(), strict=True))
         faults = np.concatenate([np.arange(*w.fault_first[m : m + 2]) for m in machines]).astype(np.int64)
         kept = [array[faults if array is held.faults else rows].copy() for array in held]
         for m, failure_us in self._failures_ahead(machines).items():
-            self._epochs[m][-1].failure_us, self._epochs[m][-1].known = failure_us, True
+            known_us = began[m] + HORIZON_US if failure_us == NEVER_US else NEVER_US
+            self._epochs[m][-1].failure_us, self._epochs[m][-1].known_us = failure_us, known_us
         for array, before in zip(held, kept, strict=True):
             array[faults if array is held.faults else rows] = before
 
@@ -93,7 +99,7 @@ class Foresight:
             world.restore(m, world.working[m].action, world.free_us[m])
             world.stand_up(m)
         going = [m for m in machines if state[m]["state"] != FAILED]
-        stops = self._walk(going, [int(state[m]["t_us"]) + HORIZON_US for m in going])
+        stops = self._walk(going, [int(state[m]["t_us"]) + 2 * HORIZON_US for m in going])
         survive = {m for m, stop in zip(going, stops, strict=True) if stop != FAILURE}
         failed = {m: world.failed_us[m] for m in machines if m not in going}  # long ago, and not repaired since
         ahead = {m: NEVER_US if m in survive else int(state[m]["t_us"]) for m in going}

@@ -212,6 +212,8 @@ def walk_life(tl, w, m, s, parts, faults, shown, raised, above_h, armed, until_u
             switched_us = tl.start_us[s.segment + 1] if s.segment + 1 < tl.first[m + 1] else NEVER_US
         if switched or recorded_us != NEVER_US:
             recorded_us = inputs_at(tl, m, s.segment, s.t_us, u)
+            if not w.hourly:  # nothing depends on what is asked
+                recorded_us = NEVER_US
         moved = False
         if (s.t_us >= s.look_us or s.eager == 1) and (wake(parts, wears) or s.eager == 1 or injected):
             levels[:] = tl.levels[tl.level_row[s.segment]]

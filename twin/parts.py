@@ -209,7 +209,8 @@ def fault_grid_us(w, m, t_us, faults):
     for i in range(first, w.fault_first[m + 1]):
         if w.fault_start_us[i] <= t_us < w.fault_end_us[i] and w.fault_ttf_h[i] > 0.0:
             step = np.int64(w.fault_ttf_h[i] * HOUR_US) // wear.INJECTED_STEPS
-            if step < HOUR_US and faults[i - first, FROZEN] == 0.0:
+            growing = faults[i - first, FROZEN] == 0.0 and faults[i - first, GROWN_H] < w.fault_ttf_h[i]
+            if step < HOUR_US and growing:
                 step = max(np.int64(1000), step)
                 soonest = min(soonest, t_us + step - (t_us - w.fault_start_us[i]) % step)
     return soonest

@@ -216,7 +216,7 @@ def _refuse_undoable(fields: Mapping[str, Any]) -> None:
     if fields["corrective"] is not None:
         for name in sorted(fields["failure_modes"]):
             best = best_action(actions.values(), name)
-            if best is not None and fields["wear"] != "off":
+            if best is not None:
                 wanted.append((f"the repair of {name}", best.name))
     for what, action in wanted:
         if technicians and actions[action].skill not in skills:

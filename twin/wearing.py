@@ -17,6 +17,8 @@ from twin.plan import Plan
 from twin.timeline import sources, unit_constant
 
 HOUR_US = 3_600_000_000
+LEAST_LOAD = 0.1
+"""Loads count relative to the nominal load, or to this where a machine's own is next to nothing. [choice]"""
 _WEAR_STREAMS = 0x80000000  # the streams of the failure modes: the hash of the name, above all others
 _LOAD_EXPONENTS = {"ball": 3.0, "roller": 10.0 / 3.0}  # [std ISO 281]
 
@@ -45,7 +47,7 @@ def compile_wearing(plan: Plan, timeline: Timeline) -> tuple[Wearing, list[str]]
             stream=np.array([mode_stream(name) for name in modes], np.int64),
             **_laws(plan, definitions),
             **_couplings(modes, definitions),
-            nominal=np.array([(_nominal_load(plan, m), ref[0]) for m, ref in enumerate(references)], np.float64),
+            nominal=np.array([(max(LEAST_LOAD, _nominal_load(plan, m)), r[0]) for m, r in enumerate(references)]),
             hourly=any(wears) or watched or growing,
             **_faults(plan, modes),
             rule_channel=np.array([CHANNELS.index(rule.channel) for rule in rules], np.int64),

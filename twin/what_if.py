@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from twin.agenda import OWN_NUMBERS
 from twin.catalog.checks import refusal
 from twin.catalog.models import Scenario
 from twin.errors import BadRequest, shown, unknown
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from twin.results import RunRecord
 
-FIRST_NUMBER = 50_000
+FIRST_NUMBER = 9 * OWN_NUMBERS
 """Work orders of a what-if are numbered from here, so that no other work order changes its number."""
 FIGURES = (
     "failures",
@@ -89,14 +90,17 @@ def changed(plan: Plan, change: Change) -> tuple[Plan, dict[str, Callable[[Any],
     ids = _machines(plan, change.machines)
     fields: dict[str, Any] = {}
     functions: dict[str, Callable[[Any], Any]] = {}
+    if change.repair is not None or change.policy is not None:
+        _refuse_halted(plan, at)
+        if not plan.acting:  # what did not act must not begin to
+            fields |= {"acting": True, "tasks": (), "policies": (), "corrective": None}
     if change.repair is not None:
-        fields["tasks"] = (*plan.tasks, *_repairs(plan, change, at, ids))
-        fields["acting"] = True
+        fields["tasks"] = (*fields.get("tasks", plan.tasks), *_repairs(plan, change, at, ids))
     if change.policy is not None:
         rules, functions = parse(change.policy)
-        fields["policies"] = (*_ended(plan.policies, at), *_begun(rules, at))
+        fields["policies"] = (*_ended(fields.get("policies", plan.policies), at), *_begun(rules, at))
     if not change.maintenance:
-        fields["halt_us"] = at
+        fields["halt_us"] = at if plan.halt_us is None else min(at, plan.halt_us)
         fields.setdefault("policies", tuple(_ended(plan.policies, at)))
     if change.scenario is not None:
         fields |= _activated(plan, change, at, ids)
@@ -109,6 +113,14 @@ def changed(plan: Plan, change: Change) -> tuple[Plan, dict[str, Callable[[Any],
         return Plan.model_validate({**dict(plan), **fields, "base_sha256": plan.sha256, "format": 2}), functions
     except ValidationError as error:
         raise refusal(error, Plan, "what-if") from None
+
+
+def _refuse_halted(plan: Plan, at: int) -> None:
+    """Refuse work in a world in which none begins any more."""
+    if plan.halt_us is not None and plan.halt_us <= at:
+        raise BadRequest(
+            f"no work begins in this run from {format_time(plan.halt_us)} on: depart from a run with maintenance"
+        )
 
 
 def _refuse_lost_functions(plan: Plan, fields: dict[str, Any], at: int) -> None:
@@ -183,6 +195,16 @@ def _activated(plan: Plan, change: Change, at: int, ids: Sequence[int]) -> dict[
     end = None if change.until is None else parse_time(change.until, "until")
     if end is not None and end <= at:
         raise BadRequest(f"until must be later than at, got {format_time(end)}")
+    for other in plan.activations:
+        began = other.end_us is None or other.end_us > at
+        if (
+            other.scenario == scenario.name
+            and other.machine_id in ids
+            and began
+            and (end is None or other.start_us < end)
+        ):
+            name = next(m.name for m in plan.machines if m.machine_id == other.machine_id)
+            raise BadRequest(f"scenario {scenario.name!r} is active on {name} at that time already; leave it out")
     new = tuple(Activation(scenario=scenario.name, machine_id=i, start_us=at, end_us=end) for i in ids)
     return {
         "scenarios": {**plan.scenarios, scenario.name: scenario},

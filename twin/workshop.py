@@ -161,8 +161,8 @@ class Workshop:
         return int(who[now[0]]) if now.size else None
 
     def next_attempt(self, task: Task, t_us: int) -> int:
-        """Return the first time after `t_us` at which somebody may be free for a task."""
-        return int(self.starts(self.able(task), t_us + MINUTE_US).min())
+        """Return the first time after `t_us` at which somebody may be free for a task; NEVER_US: nobody can do it."""
+        return int(self.starts(self.able(task), t_us + MINUTE_US).min(initial=NEVER_US))
 
     def book(self, person: int, task: Task, t_us: int) -> None:
         """Give a technician a task to its end."""

@@ -96,6 +96,9 @@ class World:
         self.free_us = [0] * count  # when work on the machine ends
         self.working: dict[int, Task] = {}
         self.failed_us: dict[int, int] = {}
+        self._charged_us: dict[int, int] = {}  # until when a standstill has been charged, on machines that stay failed
+        self._late: list[tuple[int, int, int, Task]] = []  # heap of tasks by when they are overdue
+        self._unraised = np.zeros((count, np.count_nonzero(self.wearing.rule_trip_h)), np.bool_)
         self._numbers = [OWN_NUMBERS] * count
         self._halt_us = NEVER_US if plan.halt_us is None else plan.halt_us
         self._born_us = np.full((count, len(self.modes)), plan.start_us, np.int64)
@@ -126,6 +129,7 @@ class World:
         self.tasks.append(task)
         self._open[task.m].append(task)
         self._try_at(task, max(task.attempt_us, next_minute(self.free_us[task.m])))
+        heapq.heappush(self._late, (task.due_us + OVERDUE_US, task.machine_id, task.number, task))
         self._events.touched.append(task)
 
     def _try_at(self, task: Task, at: int) -> None:
@@ -184,13 +188,14 @@ class World:
     ) -> NDArray[np.int64]:
         """Walk machines on, on several threads where they are many, and return why each stopped."""
         quiet, w = w is not None, w or self.wearing
+        held = self.lives._replace(raised=self._unraised) if quiet else self.lives  # trips are never left raised
         stops = np.empty(chosen.size, np.int64)
         share = self.threads if chosen.size >= THREADED else 1
         edges = np.linspace(0, chosen.size, share + 1).astype(int)
         spans = [slice(a, b) for a, b in pairwise(edges.tolist()) if a < b]
 
         def walk(span: slice, kept: Notes) -> None:
-            compiled.walk(self.timeline, w, self.lives, chosen[span], targets[span], stops[span], kept)
+            compiled.walk(self.timeline, w, held, chosen[span], targets[span], stops[span], kept)
 
         pads = [self._silence if quiet else self._pad(i) for i in range(len(spans))]
         if len(spans) == 1:
@@ -286,7 +291,7 @@ class World:
             self.walk(np.array([m], np.int64), np.array([at], np.int64))
         self.foresight.part(m, at)
         task.status, task.started_us = IN_PROGRESS, at
-        task.stopped_us = self.failed_us.get(m, at)
+        task.stopped_us = self._charged_us.get(m, self.failed_us.get(m, at))
         self._open[m].remove(task)
         self.working[m] = task
         self.free_us[m] = at + task.duration_us
@@ -303,13 +308,18 @@ class World:
         task.status, task.ended_us = DONE, now
         self._events.touched.append(task)
         self._events.log.append(self._log_row(task))
-        if not self.stand_up(m):
+        if self.stand_up(m):
+            self._charged_us[m] = now
+        else:
+            self._charged_us.pop(m, None)
             self.failed_us.pop(m, None)
             for other in [t for t in self._open[m] if t.origin == "corrective"]:
                 self._cancel(other)
-        self.lives.above_h[m] = 0
         for condition, number in enumerate(self.conditions):
-            if not any(t.rule == number for t in self._open[m]):
+            asked = task.rule == number
+            if asked or (self.rules[number].kind == "running" and self.rules[number].action == task.action):
+                self.lives.above_h[m, condition] = 0
+            if asked:
                 self.lives.armed[m, condition] = True
 
     def stand_up(self, m: int) -> bool:
@@ -379,11 +389,11 @@ class World:
         }
 
     def _mark_overdue(self, now: int) -> None:
-        for tasks in self._open:
-            for task in tasks:
-                if task.status == PLANNED and task.due_us + OVERDUE_US <= now:
-                    task.status = OVERDUE
-                    self._events.touched.append(task)
+        while self._late and self._late[0][0] <= now:
+            task = heapq.heappop(self._late)[3]
+            if task.status == PLANNED:
+                task.status = OVERDUE
+                self._events.touched.append(task)
 
     # -- handing over -------------------------------------------------------------------------
 
@@ -391,7 +401,7 @@ class World:
         """Return what happened since the last call, with the remaining useful life of each row of the truth."""
         events, self._events = self._events, Events()
         self.foresight.look(sorted({int(m) for rows in events.truth_at for m in np.unique(rows[:, 0])}))
-        events.truth = truth_rows(events, self._idle, len(self.modes), self.foresight.failures)
+        events.truth = truth_rows(events, self._idle, len(self.modes), self.foresight.remaining_h)
         self.foresight.forget()
         return events
 
