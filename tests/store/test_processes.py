@@ -15,10 +15,12 @@ from pathlib import Path
 
 import chunks
 import duckdb
+import pyarrow as pa
 import pytest
 
 from twin.errors import PlantBusy, StoreFault
 from twin.store import Store
+from twin.store.connection import gate_of
 
 Processes = Callable[..., chunks.Child]
 
@@ -184,6 +186,30 @@ def test_threads_share_a_file(plant: Path, store: Store) -> None:
     assert not faults
     assert store.count("machines") == 12
     assert chunks.check_whole(store, run_id) == 400
+
+
+def test_threads_that_open_a_file_together_can_all_read_from_python(plant: Path) -> None:
+    """DuckDB gives a database away before Python's functions are in it; so connections are opened one by one."""
+    table, gate, faults = pa.table({"a": [1]}), gate_of(plant), []
+    together = threading.Barrier(4)
+
+    def work() -> None:
+        for _ in range(50):
+            together.wait(60)
+            con, shared = gate.open_reading(5.0)
+            try:
+                assert con.from_arrow(table).fetchall() == [(1,)]
+            except (duckdb.Error, AssertionError) as error:
+                faults.append(error)
+            finally:
+                gate.close_reading(con, shared)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not faults
 
 
 def test_another_connection_of_this_process_is_named(plant: Path) -> None:

@@ -55,6 +55,7 @@ class Gate:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._changed = threading.Condition()
+        self._opening = threading.Lock()
         self._readers = 0
         self._sharers = 0
         self._writing = False
@@ -72,7 +73,7 @@ class Gate:
             else:
                 self._readers += 1
         try:
-            return _connect(self.path, not shared, wait_s), shared
+            return _connect(self.path, not shared, wait_s, self._opening), shared
         except BaseException:
             self._done_reading(shared)
             raise
@@ -103,7 +104,7 @@ class Gate:
                 self._queued -= 1
                 self._changed.notify_all()
         try:
-            return _connect(self.path, False, wait_s)
+            return _connect(self.path, False, wait_s, self._opening)
         except BaseException:
             self._end_turn()
             raise
@@ -150,12 +151,13 @@ def gate_of(path: Path) -> Gate:
         return _gates.setdefault(real, Gate(real))
 
 
-def _connect(path: Path, read_only: bool, wait_s: float) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, read_only: bool, wait_s: float, one_by_one: threading.Lock) -> duckdb.DuckDBPyConnection:
     """Open a file, and wait for others to close it."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return duckdb.connect(path, read_only=read_only, config=connection_settings())
+            with one_by_one:  # a second thread would get the database before Python's functions are in it
+                return duckdb.connect(path, read_only=read_only, config=connection_settings())
         except duckdb.Error as error:
             if not is_locked(error):
                 raise translate(error, path) from None
