@@ -147,6 +147,8 @@ class Workshop:
         for ahead in range(8):
             at = np.maximum(after, (day + ahead) * DAY_US + self._shift_us[who, 0])
             found = np.where((found == NEVER_US) & self._on_shift(who, at), at, found)
+            if (found != NEVER_US).all():
+                break
         return found
 
     def _on_shift(self, who: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.bool_]:

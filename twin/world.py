@@ -191,8 +191,7 @@ class World:
         held = self.lives._replace(raised=self._unraised) if quiet else self.lives  # trips are never left raised
         stops = np.empty(chosen.size, np.int64)
         share = self.threads if chosen.size >= THREADED else 1
-        edges = np.linspace(0, chosen.size, share + 1).astype(int)
-        spans = [slice(a, b) for a, b in pairwise(edges.tolist()) if a < b]
+        spans = [slice(a, b) for a, b in pairwise(chosen.size * k // share for k in range(share + 1)) if a < b]
 
         def walk(span: slice, kept: Notes) -> None:
             compiled.walk(self.timeline, w, held, chosen[span], targets[span], stops[span], kept)
