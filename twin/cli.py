@@ -104,7 +104,8 @@ def init(db: str, as_json: bool, machines: int, empty: bool) -> None:
 def simulate(db: str, as_json: bool, **options: Any) -> None:
     """Simulate a span of time and store its telemetry and what happens.
 
-    --machines takes names, 'all', or a whole number: how many. The same command after an
+    A plant that does not exist is created: the sample plant. --machines takes names, 'all', or a
+    whole number: how many. The same command after an
     interruption resumes the run; after a complete run it returns that run. --new starts
     another.
     """
@@ -113,7 +114,7 @@ def simulate(db: str, as_json: bool, **options: Any) -> None:
     if options["truth_interval"] == "none":
         options["truth_interval"] = None
     options |= counted(options["machines"], options["fleet"])
-    run = opened(db).simulate(**options, policy=policy, progress=sys.stderr.isatty())
+    run = opened(db, create=True).simulate(**options, policy=policy, progress=sys.stderr.isatty())
     emit(*_summary(run, as_json))
 
 

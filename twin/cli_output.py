@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -39,11 +40,15 @@ def choice(names: Iterable[str]) -> click.Choice[str]:
     return click.Choice(list(names))
 
 
-def opened(db: str, read_only: bool = False) -> Plant:
-    """Open the plant of a command, which must exist (only ``twin init`` makes one)."""
+def opened(db: str, read_only: bool = False, create: bool = False) -> Plant:
+    """Open the plant of a command; what would only look at one does not make one."""
     from twin.plant import Plant
 
-    return Plant.open(db, read_only=read_only, create=False)
+    existed = os.path.exists(db)
+    plant = Plant.open(db, read_only=read_only, create=create)
+    if not existed:
+        click.echo(f"created the sample plant {plant.path}", err=True)
+    return plant
 
 
 def plain(value: Any) -> Any:

@@ -42,12 +42,20 @@ def test_init_says_what_it_made_and_touches_nothing(tmp_path: Path, capsys: pyte
     assert "0 machines" in capsys.readouterr().out
 
 
-def test_commands_do_not_create_a_plant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_only_looks_does_not_create_a_plant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "absent.duckdb"
-    for words in (["machine", "list"], ["simulate", *ASKED], ["upcoming"]):
+    for words in (["machine", "list"], ["digest", "1"], ["upcoming"]):
         assert run_command([*words, "--db", str(path)]) == 2
         assert f"twin init --db {path}" in capsys.readouterr().err
     assert not path.exists()
+
+
+def test_simulate_creates_the_sample_plant_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "absent.duckdb"
+    assert run_command(["simulate", *ASKED, "--db", str(path), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["rows"] == 720
+    assert printed.err == f"created the sample plant {path}\n"
 
 
 def test_simulate_digest_replay_export(twin: Twin, tmp_path: Path) -> None:
