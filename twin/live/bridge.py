@@ -129,6 +129,7 @@ class Mirror(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("bridge.js")
     _about = traitlets.Dict().tag(sync=True)
+    _closed = True  # until it is complete: a mirror that was refused is closed by the collector as well
 
     def __init__(self, root: UIElement, height: int | None = None, *, max_rate_hz: float = MAX_RATE_HZ) -> None:
         if root.document is not None:
@@ -185,9 +186,9 @@ class Mirror(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the widget out of all pages; the figure is free to be shown elsewhere."""
+        if self._closed:
+            return
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
