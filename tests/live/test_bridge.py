@@ -456,8 +456,6 @@ def test_closing_frees_the_figure_and_may_be_repeated() -> None:
 
 
 CHANGES = ("stream", "patch", "replace", "title", "span", "page", "hide", "lose")
-    st.sampled_from(["stream", "patch", "replace", "title", "span", "page", "hide", "lose"]), max_size=25
-)
 
 
 @given(st.lists(st.sampled_from(CHANGES), max_size=20))
