@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[int, str], ...] = (
     (3, r"twin\.(plan|policy|timeline)"),
     (4, r"twin\.(simulation|stretches|agenda|foresight|world|workshop|wearing|events|decisions|reported|truth)"),
     (5, r"twin\.store"),
-    (6, r"twin\.(run|results|pacing|what_if|plant|plant_\w+)"),
+    (6, r"twin\.(run|run_rows|recording|results|pacing|what_if|plant|plant_\w+)"),
     (7, r"twin\.prognosis"),
     (8, r"twin\.(live|plots|plots_\w+|bench|bench_\w+|realism|realism_\w+|cli|cli_\w+)"),
     (9, r"(twin\.demo|twin\.__main__|pipelines)"),

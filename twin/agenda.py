@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from twin.catalog.models import MaintenanceAction
 from twin.layout import NEVER_US
 from twin.plan import Plan
-from twin.workshop import Task
+from twin.workshop import CANCELLED, PLANNED, Task
 
 OWN_NUMBERS = 100_000
 RULE_NUMBERS = 10 * OWN_NUMBERS
@@ -37,6 +37,7 @@ def planned_tasks(plan: Plan) -> Iterator[Task]:
             task.technician_id,
             task.task_id,
             task.cost,
+            status=CANCELLED if task.status == CANCELLED else PLANNED,
         )
 
 

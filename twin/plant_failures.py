@@ -174,10 +174,10 @@ class FailureModeCollection(Collection):
             The injection's id, for `clear`. Where injections of one mode overlap on a machine, the
             highest level counts.
         """
-        hours = _time_to_failure_h(progression, time_to_failure)
+        hours = time_to_failure_h(progression, time_to_failure)
         if at is None:
             raise BadRequest("at is missing: when does the failure begin?")
-        severity, level = _severity(severity, level)
+        severity, level = severity_and_level(severity, level)
         if hours is not None and level >= 1.0:
             raise BadRequest("a progressive injection must begin below level 1, which is functional failure already")
         start, end = span(at, until, "an injection")
@@ -254,7 +254,8 @@ def _injection(tx: Transaction, injection_id: object) -> Row:
     return by_number(tx.rows("failure_injections"), injection_id, "injection", "injection_id")
 
 
-def _severity(severity: str | None, level: float | None) -> tuple[str, float]:
+def severity_and_level(severity: str | None, level: float | None) -> tuple[str, float]:
+    """Return the severity in words and as damage, of which one is given."""
     if (severity is None) == (level is None):
         raise BadRequest(f"give either a severity ({', '.join(SEVERITIES)}) or a level above 0 up to 1")
     if severity is not None:
@@ -267,7 +268,8 @@ def _severity(severity: str | None, level: float | None) -> tuple[str, float]:
     return min(SEVERITIES, key=lambda name: abs(SEVERITIES[name] - number)), number
 
 
-def _time_to_failure_h(progression: str, time_to_failure: Any) -> float | None:
+def time_to_failure_h(progression: str, time_to_failure: Any) -> float | None:
+    """Return the hours until functional failure of a progressive injection, None of a step."""
     if progression not in ("step", "progressive"):
         raise unknown("progression", progression, ("step", "progressive"))
     if progression == "step":

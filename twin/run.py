@@ -7,7 +7,6 @@ hands the previous one to the database. Buffers go round, so memory does not gro
 from __future__ import annotations
 
 import contextlib
-import platform
 import queue
 import signal
 import sys
@@ -18,7 +17,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
 
-from twin import __version__
 from twin.cache import is_warm, source_hash
 from twin.catalog.parameters import CHANNELS
 from twin.decisions import Decide, called
@@ -28,6 +26,7 @@ from twin.pacing import chunk_ticks, portion, progress_bar
 from twin.plan import Plan
 from twin.policy import PolicyLike
 from twin.results import RunRecord
+from twin.run_rows import run_fields, run_machines, versions
 from twin.simulation import Buffers, Chunk, Simulation
 from twin.store import RunRow, RunWriter, Store, add_events
 from twin.times import to_datetime
@@ -277,36 +276,10 @@ def _claim(store: Store, plan: Plan, new: bool, name: str, base_run_id: int | No
             plan.ticks,
             versions(),
             name,
-            _fleet(plan),
-            {
-                "telemetry": plan.telemetry,
-                "policy": plan.policy_text,
-                "world_sha256": plan.world_sha256,
-                "base_run_id": base_run_id,
-            },
+            run_machines(plan),
+            run_fields(plan) | {"base_run_id": base_run_id},
         )
     return run_id, False, False
-
-
-def _fleet(plan: Plan) -> list[dict[str, Any]]:
-    return [
-        {
-            "machine_id": machine.machine_id,
-            "machine": machine.name,
-            "machine_type": machine.machine_type,
-            "unit_seed": machine.unit_seed,
-            "downtime_cost_per_h": plan.machine_types[machine.machine_type].downtime_cost_per_h,
-        }
-        for machine in plan.machines
-    ]
-
-
-def versions() -> dict[str, str]:
-    """Return what a run's rows depend on, and what else made them."""
-    from importlib.metadata import version
-
-    packages = {name: version(name) for name in ("numpy", "numba", "duckdb")}
-    return {"pdm-twin": __version__, "kernel": source_hash(), "python": platform.python_version(), **packages}
 
 
 @contextlib.contextmanager

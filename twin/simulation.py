@@ -182,8 +182,7 @@ class Simulation:
         if plan.telemetry:
             times = np.arange(n, dtype=np.int64) * plan.interval_us + self._time(first)
             ts.reshape(len(self._ids), n)[:] = times
-        events, self._events = self._events, []
-        return Chunk(first, n, ids, ts, out, tuple(missing.tolist()), joined(events))
+        return Chunk(first, n, ids, ts, out, tuple(missing.tolist()), self.told())
 
     def _time(self, tick: int) -> int:
         return self.plan.start_us + tick * self.plan.interval_us
@@ -210,6 +209,11 @@ class Simulation:
         for events in fresh:
             events.shown = True
         return fresh
+
+    def told(self) -> Events:
+        """Hand over what happened and has not been handed over with a chunk."""
+        events, self._events = self._events, []
+        return joined(events)
 
     def _end(self) -> None:
         """Let what is left of the plan happen after its last reading, and close the lives."""
@@ -264,8 +268,15 @@ class Simulation:
         header = f"{state_layout()}:{self.tick}:".encode()
         return header + self.states.tobytes()
 
-    def restore(self, saved: bytes) -> Self:
-        """Continue where `state` was taken; what happened until then is not told again.
+    def restore(self, saved: bytes, retell: bool = False) -> Self:
+        """Continue where `state` was taken.
+
+        Parameters
+        ----------
+        saved : bytes
+            What `state` returned, of this plan or of one that parts from it later.
+        retell : bool
+            Whether the next chunk tells again what happened until then.
 
         Raises
         ------
@@ -281,7 +292,8 @@ class Simulation:
         while self.decisions.next_us < front:  # those of the time before have been recorded
             self.decisions.take(self, self.decisions.next_us)
         self.go_to(front)
-        self._events = []
+        if not retell:
+            self._events = []
         self.states = np.frombuffer(states, STATE).copy()
         if self.plan.telemetry and self.tick:
             self._rebase(self._stretches.row_at(self.states["segment_us"]))

@@ -87,7 +87,7 @@ def changed(plan: Plan, change: Change) -> tuple[Plan, dict[str, Callable[[Any],
     if not plan.start_us <= at < plan.end_us:
         span = f"{format_time(plan.start_us)} until {format_time(plan.end_us)}"
         raise BadRequest(f"at must lie within the run, {span}, got {format_time(at)}")
-    ids = _machines(plan, change.machines)
+    ids = machine_ids(plan, change.machines)
     fields: dict[str, Any] = {}
     functions: dict[str, Callable[[Any], Any]] = {}
     if change.repair is not None or change.policy is not None:
@@ -103,7 +103,8 @@ def changed(plan: Plan, change: Change) -> tuple[Plan, dict[str, Callable[[Any],
         fields["halt_us"] = at if plan.halt_us is None else min(at, plan.halt_us)
         fields.setdefault("policies", tuple(_ended(plan.policies, at)))
     if change.scenario is not None:
-        fields |= _activated(plan, change, at, ids)
+        until = None if change.until is None else parse_time(change.until, "until")
+        fields |= activated(plan, change.scenario, at, until, ids)
     if change.clear is not None:
         fields["injections"] = _cleared(plan, change.clear, at, ids)
     _refuse_lost_functions(plan, fields, at)
@@ -133,7 +134,8 @@ def _refuse_lost_functions(plan: Plan, fields: dict[str, Any], at: int) -> None:
             )
 
 
-def _machines(plan: Plan, machines: Any) -> list[int]:
+def machine_ids(plan: Plan, machines: Any) -> list[int]:
+    """Return the ids of machines of a plan, given by name or id (None: all)."""
     if machines is None or machines == "all":
         return [m.machine_id for m in plan.machines]
     wanted = [machines] if isinstance(machines, str | int) else machines
@@ -187,12 +189,10 @@ def _begun(rules: Iterable[Rule], at: int) -> list[Rule]:
     return [rule.model_copy(update={"start_us": max(at, rule.start_us or at)}) for rule in rules]
 
 
-def _activated(plan: Plan, change: Change, at: int, ids: Sequence[int]) -> dict[str, Any]:
-    scenario = change.scenario
-    assert scenario is not None
+def activated(plan: Plan, scenario: Scenario, at: int, end: int | None, ids: Sequence[int]) -> dict[str, Any]:
+    """Return the fields of a plan in which a scenario is active on machines as well."""
     if plan.scenarios.get(scenario.name, scenario) != scenario:
         raise BadRequest(f"scenario {scenario.name!r} has been changed since the run; give the new one another name")
-    end = None if change.until is None else parse_time(change.until, "until")
     if end is not None and end <= at:
         raise BadRequest(f"until must be later than at, got {format_time(end)}")
     for other in plan.activations:

@@ -110,7 +110,11 @@ class World:
         self._entry_age = self.lives.parts[:, :, AGE].copy()
         self.foresight = Foresight(self)
         for task in (*planned_tasks(plan), *periodic_tasks(plan)):
-            self._raise(task)
+            if task.open:
+                self._raise(task)
+            else:  # cancelled by people: it is told, and nothing else
+                self.tasks.append(task)
+                self._events.touched.append(task)
 
     # -- asking -------------------------------------------------------------------------------
 

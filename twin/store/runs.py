@@ -61,6 +61,8 @@ class RunRow:
     policy, world_sha256, base_run_id, events_digest
         The maintenance policy in words; what paired runs share; of a what-if, the run that it departs
         from; content hash of the events, once complete.
+    live : bool
+        Whether people drove it while it ran; its plan grew with what they did.
     """
 
     run_id: int
@@ -91,6 +93,7 @@ class RunRow:
     world_sha256: str | None = None
     base_run_id: int | None = None
     events_digest: str | None = None
+    live: bool = False
 
     @property
     def complete(self) -> bool:
@@ -102,7 +105,7 @@ _SELECT = (
     "SELECT run_id, name, CAST(plan AS VARCHAR), plan_sha256, seed, epoch_us(start_at), epoch_us(end_at), interval_us,"
     " machines, ticks, committed_ticks, rows, committed_rows, CAST(status AS VARCHAR), digest, wall_s, versions,"
     " writer_pid, writer_started, writer_host, epoch_us(created_at), epoch_us(finished_at), error,"
-    " telemetry, policy, world_sha256, base_run_id, events_digest FROM runs"
+    " telemetry, policy, world_sha256, base_run_id, events_digest, live FROM runs"
 )
 
 

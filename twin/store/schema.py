@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import duckdb
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of `schema.sql`, `schema_events.sql` and `views.sql`; a file of a newer one is refused."""
 
 KEYS: dict[str, str] = {
@@ -55,6 +55,7 @@ PARENTS: dict[tuple[str, str], str] = {
     ("lives", "run_id"): "runs",
     ("work_orders", "run_id"): "runs",
     ("run_machines", "run_id"): "runs",
+    ("session_commands", "run_id"): "runs",
 }
 """References: the value of (table, column) is a key of the parent."""
 
@@ -70,6 +71,7 @@ OWNED: dict[str, tuple[str, ...]] = {
         "work_orders",
         "maintenance_log",
         "lives",
+        "session_commands",
     ),
 }
 """Tables whose rows are parts of a parent's row and go with it."""

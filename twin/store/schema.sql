@@ -1,4 +1,4 @@
--- The tables of a plant, schema version 2.
+-- The tables of a plant, schema version 3.
 --
 -- Times are UTC without a zone. Names that people give are unique in their table. References are
 -- declared in tables.py and checked by the transaction that changes a row, not by FOREIGN KEY:
@@ -300,6 +300,7 @@ CREATE TABLE runs (
     world_sha256 VARCHAR,
     base_run_id INTEGER,
     events_digest VARCHAR,
+    live BOOLEAN DEFAULT false,
     CHECK (end_at > start_at),
     CHECK (committed_ticks BETWEEN 0 AND ticks)
 );
@@ -332,6 +333,7 @@ COMMENT ON COLUMN runs.policy IS 'The maintenance policy in words';
 COMMENT ON COLUMN runs.world_sha256 IS 'SHA-256 of what paired runs share: fleet, span, seed and conditions';
 COMMENT ON COLUMN runs.base_run_id IS 'Of a what-if: the run that it departs from, in runs; NULL otherwise';
 COMMENT ON COLUMN runs.events_digest IS 'Content hash of failures, work and lives; NULL until complete';
+COMMENT ON COLUMN runs.live IS 'Whether people drove it while it ran: what they did is in session_commands';
 
 CREATE TABLE run_states (
     run_id INTEGER PRIMARY KEY,

@@ -1,4 +1,4 @@
--- What happens in a run beside its telemetry: truth, failures, alarms, work. Schema version 2.
+-- What happens in a run beside its telemetry: truth, failures, alarms, work. Schema version 3.
 
 CREATE TABLE ground_truth (
     run_id INTEGER NOT NULL,
@@ -159,3 +159,23 @@ COMMENT ON COLUMN maintenance_log.parts_cost IS 'Cost of parts';
 COMMENT ON COLUMN maintenance_log.downtime_cost IS 'Cost of the standstill from the failure, or from the beginning of the work, to its end';
 COMMENT ON COLUMN maintenance_log.cost IS 'Sum of the three';
 COMMENT ON COLUMN maintenance_log.notes IS 'What else is to be known';
+
+CREATE TABLE session_commands (
+    run_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    tick BIGINT NOT NULL,
+    ts TIMESTAMP NOT NULL,
+    verb VARCHAR NOT NULL,
+    arguments JSON NOT NULL,
+    status VARCHAR NOT NULL CHECK (status IN ('done', 'refused')),
+    message VARCHAR NOT NULL
+);
+COMMENT ON TABLE session_commands IS 'What people did in a live session, click by click; the plan of the run holds what came of it';
+COMMENT ON COLUMN session_commands.run_id IS 'The run, in runs';
+COMMENT ON COLUMN session_commands.number IS 'The how-manieth command of the session';
+COMMENT ON COLUMN session_commands.tick IS 'The first tick that it can have changed';
+COMMENT ON COLUMN session_commands.ts IS 'Time of that tick, UTC';
+COMMENT ON COLUMN session_commands.verb IS 'What was asked: inject, clear, activate, deactivate, schedule, begin, complete, cancel, play, pause, ...';
+COMMENT ON COLUMN session_commands.arguments IS 'With what: names, severities, times';
+COMMENT ON COLUMN session_commands.status IS 'Whether it was done or refused';
+COMMENT ON COLUMN session_commands.message IS 'What came of it, in one line';

@@ -11,7 +11,7 @@ from twin.store.catalog_tables import Transaction
 from twin.store.schema import SCHEMA_VERSION
 
 _STATEMENT = re.compile(r"(?:'(?:[^']|'')*'|--[^\n]*|[^;'])+;")
-_NEW_COLUMNS = {
+_NEW_COLUMNS_OF_2 = {
     "technicians": (
         "shift_start_h DOUBLE DEFAULT 0",
         "shift_end_h DOUBLE DEFAULT 24",
@@ -25,11 +25,12 @@ _NEW_COLUMNS = {
         "events_digest VARCHAR",
     ),
 }
+_NEW_COLUMNS_OF_3 = {"runs": ("live BOOLEAN DEFAULT false",)}
 _EMPTY_IN_1 = ("failures", "alarms", "maintenance_log")  # version 1 had these tables, and never a row in them
 
 
 def upgrade(tx: Transaction, version: int) -> None:
-    """Bring a plant from schema 1 to the present one; all rows stay.
+    """Bring a plant from an earlier schema to the present one; all rows stay.
 
     Parameters
     ----------
@@ -42,11 +43,13 @@ def upgrade(tx: Transaction, version: int) -> None:
         return
     for (view,) in tx.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal"):
         tx.execute(f'DROP VIEW "{view}" CASCADE')
-    for table in _EMPTY_IN_1:
-        tx.execute(f'DROP TABLE "{table}"')
-    for table, columns in _NEW_COLUMNS.items():
-        for column in columns:
-            tx.execute(f'ALTER TABLE "{table}" ADD COLUMN {column}')
+    added = [(table, column) for table, columns in _NEW_COLUMNS_OF_3.items() for column in columns]
+    if version < 2:
+        for table in _EMPTY_IN_1:
+            tx.execute(f'DROP TABLE "{table}"')
+        added = [(table, column) for table, columns in _NEW_COLUMNS_OF_2.items() for column in columns] + added
+    for table, column in added:
+        tx.execute(f'ALTER TABLE "{table}" ADD COLUMN {column}')
     _create_missing(tx)
     _complete_catalog(tx)
     tx.execute("UPDATE plant_info SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)])

@@ -1,4 +1,4 @@
--- Views: what people ask of the tables again and again. Schema version 2.
+-- Views: what people ask of the tables again and again. Schema version 3.
 
 CREATE VIEW machine_telemetry AS
 SELECT t.run_id, coalesce(r.machine, m.name) AS machine, coalesce(r.machine_type, m.machine_type) AS machine_type,

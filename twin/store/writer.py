@@ -54,10 +54,12 @@ def add_chunk(
     """
     table = chunk_table(columns, nulls)
     moved = tx.execute(
-        "UPDATE runs SET committed_ticks = ?, committed_rows = committed_rows + ?"
+        "UPDATE runs SET committed_ticks = ?, committed_rows = committed_rows + ?,"
+        " ticks = CASE WHEN live THEN ? ELSE ticks END,"
+        " rows = CASE WHEN live THEN committed_rows + ? ELSE rows END"
         " WHERE run_id = ? AND committed_ticks = ? AND status = 'running'"
         " RETURNING committed_ticks, committed_rows, machines * CAST(telemetry AS INTEGER)",
-        [to_tick, table.num_rows, run_id, from_tick],
+        [to_tick, table.num_rows, to_tick, table.num_rows, run_id, from_tick],
     )
     if not moved:
         raise PlantBusy(
