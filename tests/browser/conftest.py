@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lab import Lab, Voila
 
 from twin import demo
 
@@ -25,3 +26,16 @@ def browser() -> Iterator[Any]:
         opened = playwright.chromium.launch(executable_path=path, args=[*demo.CHROMIUM_ARGUMENTS])
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Lab]:
+    """Start a JupyterLab of its own settings; `browser` comes first, which says why there is none."""
+    with Lab(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def voila(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Voila]:
+    with Voila(tmp_path_factory.mktemp("voila")) as server:
+        yield server
