@@ -117,7 +117,7 @@ class Page:
         return float(self.evaluate("performance.now()"))
 
     def mirror(self, view: int = 0) -> dict[str, Any]:
-        """Return the counters of a mirrored figure (see ``twin/live/bridge.js``), and the page's clock with them."""
+        """Return the counters of a mirrored figure (see ``twin/live/bridge.js``)."""
         counted: dict[str, Any] = self.evaluate(_COUNTERS, view)
         return counted
 
@@ -126,11 +126,15 @@ class Page:
         self.wait(_DRAWN, views, timeout_s)
 
     def rate_hz(self, frames: int = 30, view: int = 0, timeout_s: float = START_S) -> float:
-        """Return the frames a second that a mirrored figure shows, by the page's clock, over the next so many."""
+        """Return the frames a second that bring data into a mirrored figure, by the page's clock, over so many."""
+        self.wait("([i, n]) => __twin_mirror.views[i].data_frames >= n", [view, self.mirror(view)["data_frames"] + 1])
         before = self.mirror(view)
-        self.wait("([i, n]) => __twin_mirror.views[i].frames >= n", [view, before["frames"] + frames], timeout_s)
+        self.wait(
+            "([i, n]) => __twin_mirror.views[i].data_frames >= n", [view, before["data_frames"] + frames], timeout_s
+        )
         after = self.mirror(view)
-        return float(1e3 * (after["frames"] - before["frames"]) / (after["drawn_at_ms"] - before["drawn_at_ms"]))
+        took_ms = after["data_at_ms"] - before["data_at_ms"]
+        return float(1e3 * (after["data_frames"] - before["data_frames"]) / took_ms)
 
     def close(self) -> None:
         """Close the page."""
@@ -138,9 +142,9 @@ class Page:
 
 
 _COUNTERS = """i => {
-  const {frames, sequence, snapshots, gaps, failures, pings, latencies_ms, drawn_at_ms, follows} = __twin_mirror.views[i];
-  const now_ms = performance.now();
-  return {frames, sequence, snapshots, gaps, failures, pings, latencies_ms, drawn_at_ms, follows, now_ms};
+  const view = __twin_mirror.views[i];
+  const numbers = Object.entries(view).filter(([, value]) => ["number", "boolean"].includes(typeof value));
+  return {...Object.fromEntries(numbers), latencies_ms: view.latencies_ms};
 }"""
 _DRAWN = "n => window.__twin_mirror?.views.filter(v => v.snapshots > 0 && v.document.is_idle).length >= n"
 

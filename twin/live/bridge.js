@@ -30,9 +30,9 @@ async function run_script(gzipped) {
 class View {
   constructor(model, el) {
     Object.assign(this, { model, el, client: crypto.randomUUID?.() ?? `${Math.random()}${Date.now()}` });
-    Object.assign(this, { frames: 0, sequence: null, snapshots: 0, gaps: 0, failures: 0, pings: 0 });
+    Object.assign(this, { frames: 0, data_frames: 0, sequence: null, snapshots: 0, gaps: 0, failures: 0, pings: 0 });
     this.latencies_ms = []; // kernel to page, the newest SAMPLES_MOST
-    this.drawn_at_ms = null; // page clock of the newest frame
+    this.data_at_ms = null; // page clock of the newest frame that brought data
     this.document = null; // of BokehJS
     this.follows = false; // whether the next patch fits
     this.owed = 0; // patches applied since the last acknowledgement
@@ -99,20 +99,23 @@ class View {
     }
     try {
       const named = new Map(message.buffers.map((name, i) => [name, array_buffer(buffers[i])]));
-      this.document.apply_json_patch(JSON.parse(message.content), named);
+      const content = JSON.parse(message.content);
+      this.document.apply_json_patch(content, named);
+      this.applied(message, content);
     } catch (error) {
       this.failures += 1;
       console.warn("mirror: a patch did not fit, asking for a snapshot", error);
       this.ask("failure");
-      return;
     }
-    this.applied(message);
   }
 
-  applied(message) {
+  applied(message, content) {
     this.sequence = message.sequence;
     this.frames += 1;
-    this.drawn_at_ms = performance.now();
+    if (content.events.some((event) => event.kind.startsWith("Column"))) {
+      this.data_frames += 1;
+      this.data_at_ms = performance.now();
+    }
     this.latencies_ms.push(Date.now() - message.sent_at_ms);
     if (this.latencies_ms.length > SAMPLES_MOST) this.latencies_ms.shift();
     this.owed += 1;
@@ -168,7 +171,6 @@ class View {
     former?.();
     this.error?.remove();
     this.snapshots += 1;
-    this.drawn_at_ms = performance.now();
     this.acknowledge();
   }
 
