@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[int, str], ...] = (
     (6, r"twin\.(run|run_rows|recording|results|pacing|what_if|plant|plant_\w+)"),
     (7, r"twin\.prognosis"),
     (8, r"twin\.(live|plots|plots_\w+|bench|bench_\w+|realism|realism_\w+|cli|cli_\w+)"),
-    (9, r"(twin\.demo|twin\.__main__|pipelines)"),
+    (9, r"(twin\.workbench|twin\.demo|twin\.__main__|pipelines)"),
 )
 FACADE = "twin"
 """The package itself: it imports nothing until asked, and others may take only its version."""

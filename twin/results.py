@@ -99,8 +99,11 @@ class RunRecord:
 
     @property
     def plan(self) -> Plan:
-        """What the run was asked to do."""
-        return Plan.from_json(self.row.plan)
+        """What the run was asked to do (of a session that goes on: up to its last stored reading)."""
+        row = self.row
+        plan = Plan.from_json(row.plan)
+        grows = row.live and not row.complete
+        return plan.model_copy(update={"end_us": row.start_us + row.ticks * row.interval_us}) if grows else plan
 
     def digest(self) -> str:
         """Return the digest that was stored when the run was complete."""

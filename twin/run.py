@@ -25,6 +25,7 @@ from twin.errors import PolicyFault, RunInterrupted, TwinError
 from twin.pacing import chunk_ticks, portion, progress_bar
 from twin.plan import Plan
 from twin.policy import PolicyLike
+from twin.recording import close_session
 from twin.results import RunRecord
 from twin.run_rows import run_fields, run_machines, versions
 from twin.simulation import Buffers, Chunk, Simulation
@@ -43,7 +44,12 @@ class Run(RunRecord):
     """A run of the plant, which can be replayed and asked what would have happened otherwise."""
 
     def replay(self, progress: bool = False) -> str:
-        """Simulate the stored plan again, store nothing, and return the digest."""
+        """Simulate the stored plan again, store nothing, and return the digest.
+
+        The run of a live session that was killed is completed first, with what is stored of it.
+        """
+        if (row := self.row).live and not row.complete:
+            close_session(self._store, self.id)
         plan, telemetry, happened = self.plan, 0, 0
         with Simulation(plan, decide=self._as_decided(plan)) as simulation, progress_bar(plan, 0, progress) as bar:
             buffers = Buffers(chunk_ticks(plan) * len(plan.machines) if plan.telemetry else 0)

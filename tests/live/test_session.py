@@ -22,6 +22,7 @@ from twin.times import parse_time
 
 MACHINES = ("M-001", "M-002", "M-003")
 SCENARIOS = ("High load manufacturing", "Cold environment", "Precision machining")
+VERBS = ("activate", "deactivate", "inject", "clear", "schedule", "begin", "complete", "cancel")
 MODES = ("bearing_degradation", "motor_overheating", "sensor_drift", "sensor_dropout", "lubrication_loss")
 
 
@@ -46,7 +47,7 @@ def session_of(plant: Plant, **options: Any) -> LiveSession:
 def clicks(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     """One thing that a person may do, sensible or not."""
     machine = draw(st.sampled_from((*MACHINES, "M-099")))
-    verb = draw(st.sampled_from(("activate", "deactivate", "inject", "clear", "schedule", "begin", "complete", "cancel")))
+    verb = draw(st.sampled_from(VERBS))
     if verb in ("activate", "deactivate"):
         where = draw(st.sampled_from(("all", [machine])))
         return verb, {"scenario": draw(st.sampled_from(SCENARIOS)), "machines": where}
@@ -67,13 +68,15 @@ def clicks(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 STORIES = st.lists(st.tuples(st.integers(1, 90), st.lists(clicks(), max_size=3)), min_size=1, max_size=6)
 
 
-def replayed(session: LiveSession) -> Frame:
-    """Return what the plan at the end gives, made in one go."""
+def replayed(session: LiveSession) -> tuple[Frame, list[tuple[int, str, int]]]:
+    """Return what the plan at the end gives, made in one go: readings, and failures up to the last of them."""
     plan = cut(session.plan, session.tick)
     with Simulation(plan, threads=1) as simulation:
         chunk = simulation.advance(plan.ticks)
     values = chunk.values.reshape(chunk.values.shape[0], len(plan.machines), chunk.ticks)
-    return Frame(0, chunk.ticks, chunk.ts[: chunk.ticks], session.history(0).machine_ids, values)
+    frame = Frame(0, chunk.ticks, chunk.ts[: chunk.ticks], session.history(0).machine_ids, values)
+    failures = [(f["machine_id"], f["mode"], f["failed_at"]) for f in chunk.events.failures]
+    return frame, [failure for failure in failures if failure[2] <= frame.end_us]
 
 
 @pytest.mark.slow
@@ -86,10 +89,12 @@ def test_what_was_seen_is_what_the_plan_at_the_end_says(plant: Plant, story: Any
         for verb, arguments in asked:
             getattr(session, verb)(**arguments)
         frames.append(session.advance(ticks))
-    seen, again = joined(frames), replayed(session)
+    seen, (again, failed) = joined(frames), replayed(session)
     assert seen is not None
     assert np.array_equal(seen.ts_us, again.ts_us)
     assert np.array_equal(seen.values, again.values, equal_nan=True)
+    told = [(row["machine_id"], row["mode"], row["at_us"]) for row in session.failures()]
+    assert sorted(told) == sorted(failed)
     assert all(command.status in ("done", "refused") and command.message for command in session.log())
     session.stop()
 
@@ -247,8 +252,7 @@ def test_nothing_is_told_before_its_time(plant: Plant) -> None:
         assert all(span.start_us <= now for span in session.spans(0))
     assert any(event for event in told)
     assert all(at <= end for at, end in told)
-    seen = [row for row in session.failures()]
-    assert seen, "no failure in this story: choose another seed"
+    assert session.failures(), "no failure in this story: choose another seed"
     session.stop()
 
 

@@ -143,9 +143,7 @@ class LiveSession(Asking, Watching):
                 raise BadRequest("the session has ended; begin another")
             if self._thread is not None:
                 return self
-            former = _running.get(self.plant.path.resolve())
-            if former is not None and former is not self:
-                former.stop()
+            stop_former(self.plant.path, self)
             _running[self.plant.path.resolve()] = self
             self.status = PLAYING
             self._thread = threading.Thread(target=self._drive, name="twin-live", daemon=True)
@@ -437,6 +435,13 @@ class LiveSession(Asking, Watching):
             Called with each frame, on a thread of its own; one that raises is given up.
         """
         return self._fanout.add(Subscription(frames, callback))
+
+
+def stop_former(path: Path, but: LiveSession | None = None) -> None:
+    """Stop the session of this process that drives a plant, if there is one."""
+    former = _running.get(path.resolve())
+    if former is not None and former is not but:
+        former.stop()
 
 
 def _first_plan(plant: Plant, start: Any, machines: Any, interval: Any, seed: int, wear: str, policy: Any) -> Plan:

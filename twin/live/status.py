@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, fields, replace
 from heapq import heappop, heappush
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,7 @@ class Happened:
         self._states: list[tuple[list[int], list[str]]] = [([], []) for _ in self.plan.machines]
         self._names = {machine.machine_id: machine.name for machine in self.plan.machines}
         self._coming: list[tuple[int, int, dict[str, Any]]] = []  # heap of what the frames will tell
+        self._order = count()
         self._told: list[Events] = []
 
     def take(self, events: Events) -> None:
@@ -104,7 +106,7 @@ class Happened:
 
     def _will_tell(self, kind: str, at_us: int, machine_id: int, text: str) -> None:
         event = {"kind": kind, "at_us": at_us, "machine_id": machine_id, "text": text}
-        heappush(self._coming, (at_us, len(self._coming), event))
+        heappush(self._coming, (at_us, next(self._order), event))
 
     def news(self, after: int, now: int) -> list[dict[str, Any]]:
         """Return what happened after one time and up to another, each once, oldest first."""
