@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections import defaultdict
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
@@ -29,6 +29,7 @@ _PROFILE_INPUT = {"load": "load", "speed_rpm": "speed", "speed_factor": "speed",
 GRID_S = physics.GRID_US * 1e-6
 
 
+@lru_cache(maxsize=100_000)  # a click in a live session compiles its plan again
 def unit_factor(unit_seed: int, field: str, relative_sd: float) -> float:
     """Return the factor by which a unit differs from its type in one constant.
 

@@ -189,7 +189,8 @@ class Dashboard:
         self.feed.close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.widget._repr_mimebundle_(**kwargs)
+        shown = self.widget._repr_mimebundle_(**kwargs)
+        return None if shown is None else {**shown, "text/plain": repr(self)}
 
     def __repr__(self) -> str:
         clock = self.session.clock()

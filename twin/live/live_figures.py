@@ -186,6 +186,11 @@ class SignalFigures:
         }
         _show(self.alarms[channel], data)
 
+    def shows(self, channel: str, value: float) -> bool:
+        """Return whether a value lies within what a channel's axis shows."""
+        axis = self.figures[self.channels.index(channel)].y_range
+        return bool(axis.start <= value <= axis.end)
+
     def fit(self, channel: str, readings: np.ndarray, limits: Sequence[float]) -> None:
         """Let a channel's axis hold its readings, and limits that are near; it changes only where it must."""
         low, high = np.fmin.reduce(readings, axis=None), np.fmax.reduce(readings, axis=None)

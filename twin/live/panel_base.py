@@ -275,8 +275,8 @@ def moment(text: str, now_us: int, what: str) -> Any:
 
 def heading(text: str) -> Any:
     """Return a panel's title."""
-    title = ipywidgets.HTML(f'<div class="twin-heading">{html.escape(text)}</div>', layout=WIDE)
-    return title
+    layout = ipywidgets.Layout(flex="0 0 auto", width="auto")
+    return ipywidgets.HTML(f'<div class="twin-heading">{html.escape(text)}</div>', layout=layout)
 
 
 def button(label: str, css_class: str, tip: str, pressed: Callable[[], Any], style: str = "", icon: str = "") -> Any:
@@ -295,6 +295,22 @@ def labelled(label: str, control: Any, css_class: str, basis: str = "130px") -> 
     control.add_class(css_class)
     text = ipywidgets.HTML(f'<div class="twin-label">{html.escape(label)}</div>', layout=WIDE)
     return ipywidgets.VBox([text, control], layout=ipywidgets.Layout(flex=f"1 1 {basis}", min_width="0"))
+
+
+def beside(label: str, control: Any, css_class: str, width: str = "190px") -> Any:
+    """Return a control with its label at its left, no wider than it must be."""
+    control.layout = ipywidgets.Layout(flex="1 1 90px", width="auto", min_width="0", margin="0")
+    control.add_class(css_class)
+    text = ipywidgets.HTML(
+        f'<div class="twin-label">{html.escape(label)}</div>', layout=ipywidgets.Layout(width="auto")
+    )
+    layout = ipywidgets.Layout(flex=f"0 1 {width}", align_items="center", grid_gap="6px", min_width="0")
+    return ipywidgets.HBox([text, control], layout=layout)
+
+
+def gap() -> Any:
+    """Return what takes the space that is left in a row."""
+    return ipywidgets.HTML(layout=ipywidgets.Layout(flex="1 1 0", width="auto"))
 
 
 def row(*children: Any) -> Any:

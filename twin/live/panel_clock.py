@@ -26,7 +26,7 @@ class ClockPanel(base.Panel):
         self.speed = ipywidgets.FloatLogSlider(
             value=self._speed(), min=math.log10(SLOWEST), max=math.log10(FASTEST), step=0.02, base=10,
             continuous_update=False, readout_format=".4g", layout=ipywidgets.Layout(flex="1 1 180px", width="auto"),
-            description="Speed (x)", style={"description_width": "62px"},
+            description="Speed (x)", style={"description_width": "initial"},
         )  # fmt: skip
         self.speed.add_class("twin-speed")
         self.speed.observe(self._on_speed, "value")
@@ -34,7 +34,7 @@ class ClockPanel(base.Panel):
             value=1, min=1, max=1_000_000, layout=ipywidgets.Layout(width="64px"), tooltip="ticks of a step"
         )
         self.steps.add_class("twin-steps")
-        self.until = ipywidgets.Text(placeholder="+2h, or a time (UTC)", layout=ipywidgets.Layout(width="150px"))
+        self.until = ipywidgets.Text(placeholder="+2h, or a time (UTC)", layout=ipywidgets.Layout(width="175px"))
         self.until.add_class("twin-run-until")
         self._following = False
         made = base.row(

@@ -58,11 +58,11 @@ class FleetPanel(base.Panel):
             self._on_click, "twin-fleet", columns=columns, selectable=True, max_height="340px",
             selected=[str(self.session.machines[0].machine_id)],
         )  # fmt: skip
-        self.summary = ipywidgets.HTML(layout=base.WIDE)
+        self.summary = ipywidgets.HTML(layout=ipywidgets.Layout(flex="1 1 120px", width="auto"))
         self.summary.add_class("twin-fleet-summary")
         self._restart()
         head = base.row(
-            base.heading("Fleet"), base.labelled("Trend of", self.channel, "twin-spark-channel", "100px"), self.summary
+            base.heading(self.title), self.summary, base.beside("Trend of", self.channel, "twin-spark-channel")
         )
         return base.column(head, self.table)
 
@@ -130,8 +130,9 @@ class FleetPanel(base.Panel):
 
     def _row(self, machine: dict[str, Any]) -> Row:
         rules = self.choices.rules
-        levels = [rules.get(code, {}).get("level", "info") for code in machine["alarms"]]
-        worst = max(levels, key=lambda level: _RANK[level], default="")
+        found = [rules.get(code, {"level": "info", "title": base.in_words(code)}) for code in machine["alarms"]]
+        found.sort(key=lambda rule: -_RANK[rule["level"]])
+        worst, said = found[0]["level"] if found else "", [rule["title"] for rule in found]
         titles = {name: title for title, name in self.choices.modes}
         return {
             "id": str(machine["machine_id"]),
@@ -142,7 +143,8 @@ class FleetPanel(base.Panel):
             "scenario": ", ".join(machine["scenarios"]),
             "failures": ", ".join(titles.get(name, base.in_words(name)) for name in machine["failures"]),
             "failures_tone": "bad" if machine["failures"] else "",
-            "alarms": ", ".join(rules.get(code, {}).get("title", base.in_words(code)) for code in machine["alarms"]),
+            "alarms": said[0] + (f" +{len(said) - 1}" if len(said) > 1 else "") if said else "",
+            "alarms_tip": ", ".join(said),
             "alarms_tone": {"alarm": "bad", "warning": "warn"}.get(worst, ""),
             "colour": self.colors(machine["machine"]),
         }

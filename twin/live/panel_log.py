@@ -33,7 +33,7 @@ class LogPanel(base.Panel):
         self.shown = ipywidgets.Dropdown(options=[ALL, COMMANDS, EVENTS], value=ALL)
         self.shown.observe(self._on_shown, "value")
         self.table = Table(
-            None, "twin-log", empty="Nothing has been asked yet.", max_height="340px",
+            None, "twin-log", empty="Nothing has been asked yet.", max_height="600px",
             columns=[
                 {"key": "at", "label": "Time (UTC)", "kind": "text"},
                 {"key": "tick", "label": "Tick", "kind": "text"},
@@ -41,7 +41,7 @@ class LogPanel(base.Panel):
                 {"key": "result", "label": "Result", "kind": "text"},
             ],
         )  # fmt: skip
-        head = base.row(base.heading("Log"), base.labelled("Show", self.shown, "twin-log-shown", "120px"))
+        head = base.row(base.heading(self.title), base.gap(), base.beside("Show", self.shown, "twin-log-shown"))
         return base.column(head, self.table)
 
     @base.guarded
@@ -117,10 +117,10 @@ def _line(key: str, at: datetime, what: str, result: str, tone: str) -> Row:
 def _in_words(command: Any) -> str:
     """Return a command as one line: its verb and what it was given."""
     given = [_short(value) for value in command.arguments.values() if value not in (None, "", [])]
-    return " ".join([base.in_words(command.verb), *given])
+    return f"{base.in_words(command.verb)} {', '.join(given)}".strip()
 
 
 def _short(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value[:3])) + (f" and {len(value) - 3} more" if len(value) > 3 else "")
-    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+    return base.in_words(str(value))

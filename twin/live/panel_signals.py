@@ -20,7 +20,7 @@ from twin.live.panel_thin import Thinner
 
 AUTO = 0
 WINDOWS: tuple[base.Option, ...] = (
-    ("auto (2 min of yours)", AUTO),
+    ("auto: 2 min of real time", AUTO),
     *((label, seconds * 1_000_000) for label, seconds in (
         ("1 min", 60), ("10 min", 600), ("1 h", 3_600), ("6 h", 21_600), ("1 d", 86_400), ("7 d", 604_800)
     )),
@@ -63,7 +63,9 @@ class SignalsPanel(base.Panel):
             options=[(plots._axis_label(name), name) for name in CHANNELS], value=plots.HEADLINE, rows=4
         )
         self.window = ipywidgets.Dropdown(options=WINDOWS, value=AUTO)
-        self.band = ipywidgets.Checkbox(value=len(self._names) > AT_FIRST, description="range of all", indent=False)
+        self.band = ipywidgets.Checkbox(
+            value=len(self._names) > MOST_LINES, description="range of all machines of the type", indent=False
+        )
         self.legend = ipywidgets.HTML(layout=base.WIDE)
         self.legend.add_class("twin-legend")
         self.plot = ipywidgets.VBox(layout=ipywidgets.Layout(width="100%", min_width="0"))
@@ -166,6 +168,9 @@ class SignalsPanel(base.Panel):
         self._at = [CHANNELS.index(name) for name in self.figures.channels]
         self._ids = [self._names.index(name) for name in self.chosen]
         self._banded = bool(self.band.value)
+        kinds = [machine.machine_type for machine in self.session.machines]
+        self._kind = kinds[self._names.index(self.focus)]
+        self._alike = [i for i, kind in enumerate(kinds) if kind == self._kind]
         self.thin = Thinner(len(self._at), series, ticks, self.session.interval_us)
         self._shown_window = window_us
         with self.mirror.update():
@@ -185,7 +190,8 @@ class SignalsPanel(base.Panel):
         lines = values[:, self._ids]
         if not self._banded:
             return lines
-        low, high = (reduce(values, axis=1, keepdims=True) for reduce in (np.fmin.reduce, np.fmax.reduce))
+        alike = values[:, self._alike]
+        low, high = (reduce(alike, axis=1, keepdims=True) for reduce in (np.fmin.reduce, np.fmax.reduce))
         return np.concatenate([lines, low, high], axis=1)
 
     def draw(self, frames: Sequence[Any]) -> None:
@@ -237,10 +243,13 @@ class SignalsPanel(base.Panel):
 
     def _fit(self) -> None:
         for at, channel in enumerate(self.figures.channels):
-            self.figures.fit(channel, self.thin.points[at], [value for _, value in self._limits.get(channel, [])])
+            self.figures.fit(
+                channel, self.thin.points[at, : len(self.chosen)], [value for _, value in self._limits.get(channel, [])]
+            )
 
     def _shade_of(self, span: Any, names: dict[int, str]) -> Shade:
-        label = f"{names[span.machine_id]}: {span.label}" if len(self.chosen) > 1 else span.label
+        label = base.in_words(span.label)
+        label = f"{names[span.machine_id]}: {label}" if len(self.chosen) > 1 else label
         end = _FOREVER_MS if span.end_us is None else span.end_us / 1000.0
         return Shade(span.kind, label, span.start_us / 1000.0, end)
 
@@ -266,13 +275,16 @@ class SignalsPanel(base.Panel):
     def _draw_legend(self, shades: Sequence[Shade], names: dict[int, str], spans: Sequence[Any]) -> None:
         parts = [_chip("line", self.color(name), name) for name in self.chosen]
         if self._banded:
-            parts.append(_chip("block", "#99999966", f"range of all {len(self._names)}"))
+            what = f"range of {len(self._alike)} machines, type {base.in_words(self._kind)}"
+            parts.append(_chip("block", "#99999966", what))
         seen = dict.fromkeys((span.kind, span.label) for span in spans)
         for kind, label in list(seen)[:6]:
-            parts.append(_chip("block", KINDS[kind][1] + "40", f"{KINDS[kind][0]}: {label}"))
+            parts.append(_chip("block", KINDS[kind][1] + "40", f"{KINDS[kind][0]}: {base.in_words(label)}"))
         if len(seen) > 6:
             parts.append(f"<span>and {len(seen) - 6} more</span>")
-        levels = {level for limits in self._limits.values() for level, _ in limits}
+        levels = {
+            level for name, limits in self._limits.items() for level, at in limits if self.figures.shows(name, at)
+        }
         parts += [_chip("dash", LEVEL_COLORS[level], f"{level} limit of {self.focus}") for level in sorted(levels)]
         value = f'<div class="twin-chips">{"".join(parts)}</div>'
         if self.legend.value != value:

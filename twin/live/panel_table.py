@@ -76,12 +76,12 @@ def as_values(numbers: np.ndarray) -> bytes:
 def as_sparks(lines: np.ndarray) -> bytes:
     """Return lines (rows, points) as `Table.sparks` wants them: each from its lowest to its highest point.
 
-    A line that moves by less than a tenth of its height is not blown up, so that noise stays small.
+    A line that moves by less than a quarter of its height is not blown up, so that noise stays small.
     """
     if lines.shape[1] == 0:
         return b""
     low, high = np.fmin.reduce(lines, axis=1), np.fmax.reduce(lines, axis=1)
-    least = 0.1 * np.maximum(np.abs(high), 1e-9)
+    least = 0.25 * np.maximum(np.abs(high), 1e-9)
     middle, reach = (low + high) / 2, np.maximum(high - low, least)
     scaled = (lines - (middle - reach / 2)[:, None]) / reach[:, None] * 254.0
     whole = np.where(np.isfinite(scaled), np.clip(np.round(scaled), 0, 254), MISSING)

@@ -205,7 +205,7 @@ class LiveSession(Asking, Watching):
     def _begin(self, recorder: Recorder | None) -> None:
         """Stand at the first tick (or where an interrupted run stands)."""
         self._recorder = recorder
-        simulation = Simulation(self.plan, threads=1)
+        simulation = _simulated(self.plan)
         resumed = None if recorder is None else recorder.resumed
         if resumed is not None:
             simulation.restore(resumed[1], retell=True)
@@ -330,7 +330,7 @@ class LiveSession(Asking, Watching):
 
     def _replan(self, plan: Plan) -> None:
         """Go on with another plan: one of which all that was seen is true as well."""
-        simulation = Simulation(plan, threads=1)
+        simulation = _simulated(plan)
         if self.tick:
             simulation.restore(self._simulation.state(), retell=True)
         self._simulation.close()
@@ -435,6 +435,11 @@ class LiveSession(Asking, Watching):
             Called with each frame, on a thread of its own; one that raises is given up.
         """
         return self._fanout.add(Subscription(frames, callback))
+
+
+def _simulated(plan: Plan) -> Simulation:
+    """Return a plan in progress without remaining useful lives: nobody sees them, and the closed run has them."""
+    return Simulation(plan.model_copy(update={"truth_us": None}), threads=1)
 
 
 def stop_former(path: Path, but: LiveSession | None = None) -> None:
