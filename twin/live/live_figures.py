@@ -201,7 +201,7 @@ class SignalFigures:
         margin = 0.08 * max(high - low, 0.02 * max(abs(high), 1e-6))
         low, high = float(low - margin), float(high + margin)
         axis = self.figures[self.channels.index(channel)].y_range
-        holds = axis.start <= low + margin and high - margin <= axis.end
+        holds = axis.start <= low + 0.7 * margin and high - 0.7 * margin <= axis.end
         if not holds or axis.end - axis.start > 1.6 * (high - low):
             axis.update(start=low, end=high, reset_start=low, reset_end=high)
 

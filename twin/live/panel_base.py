@@ -313,9 +313,9 @@ def gap() -> Any:
     return ipywidgets.HTML(layout=ipywidgets.Layout(flex="1 1 0", width="auto"))
 
 
-def row(*children: Any) -> Any:
+def row(*children: Any, align: str = "flex-end") -> Any:
     """Return controls side by side that wrap where the page is narrow."""
-    layout = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-end", grid_gap="6px", width="100%")
+    layout = ipywidgets.Layout(flex_flow="row wrap", align_items=align, grid_gap="6px", width="100%")
     return ipywidgets.Box(list(children), layout=layout)
 
 

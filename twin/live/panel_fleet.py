@@ -52,7 +52,7 @@ class FleetPanel(base.Panel):
             {"key": "failures", "label": "Failures", "kind": "text"},
             {"key": "alarms", "label": "Alarms", "kind": "text"},
             *({"key": name, "label": unit, "kind": "number", "digits": digits} for name, unit, digits in _NUMBERS),
-            {"key": "spark", "label": "Trend", "kind": "spark", "width": "96px"},
+            {"key": "spark", "label": "Trend", "kind": "spark"},
         ]
         self.table = Table(
             self._on_click, "twin-fleet", columns=columns, selectable=True, max_height="340px",

@@ -19,7 +19,7 @@ _BUTTONS = {
 }
 _TONES = {"overdue": "bad", "in_progress": "work", "done": "good"}
 _RANK = {"in_progress": 0, "overdue": 1, "planned": 2, "done": 3, "cancelled": 4}
-ANYONE = "(anyone)"
+ANYONE = ""
 
 
 class MaintenancePanel(base.Panel):
@@ -70,7 +70,7 @@ class MaintenancePanel(base.Panel):
         super().refresh(choices)
         base.offer(self.machine, choices.machines)
         base.offer(self.action, choices.actions)
-        base.offer(self.technician, ((ANYONE, None), *choices.technicians))
+        base.offer(self.technician, (("anyone", ANYONE), *choices.technicians))
 
     def select(self, machine: str) -> None:
         """Choose a machine."""
@@ -95,7 +95,7 @@ class MaintenancePanel(base.Panel):
                 duration=self.duration.value.strip() or None,
                 task_type=self.task_type.value,
                 priority=self.priority.value,
-                technician=self.technician.value,
+                technician=self.technician.value or None,
                 cost=_number(cost) if cost else None,
             )
         )

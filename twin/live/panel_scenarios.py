@@ -35,7 +35,7 @@ class ScenariosPanel(base.Panel):
         activate = base.button("Activate", "twin-activate", "from the next tick on", self.activate, "primary")
         deactivate = base.button("Deactivate", "twin-deactivate", "end it on these machines", self.deactivate)
         return base.column(
-            base.labelled("Scenario", self.scenario, "twin-scenario"),
+            base.row(base.labelled("Scenario", self.scenario, "twin-scenario")),
             self.about,
             base.row(
                 base.labelled("Machines (Ctrl: several)", self.machines, "twin-scenario-machines"),
@@ -43,6 +43,7 @@ class ScenariosPanel(base.Panel):
                     [base.labelled("Until (UTC)", self.until, "twin-until"), self.everywhere],
                     layout=ipywidgets.Layout(flex="1 1 150px", min_width="0"),
                 ),
+                align="flex-start",
             ),
             base.row(activate, deactivate),
             self.answer,
