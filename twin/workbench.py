@@ -86,3 +86,18 @@ class Workbench(Plant):
         if playing:
             session.start()
         return Dashboard(session, start=playing)
+
+    def watch(self, run: int | str = "latest", every_s: float = 1.0) -> Dashboard:
+        """Return the same control room for a session that another process drives: to be seen, not to be touched.
+
+        Parameters
+        ----------
+        run : int or str
+            The session's run; ``"latest"``: the newest session of the plant.
+        every_s : float
+            Time between two looks at the plant's file, s.
+        """
+        from twin.live.dashboard import Dashboard
+        from twin.live.follow import Follower
+
+        return Dashboard(Follower(self, run, every_s).start())

@@ -77,6 +77,11 @@ class Ring:
         self._end = 0  # tick behind the newest
         self._kept = 0
 
+    @property
+    def size(self) -> int:
+        """How many ticks are kept at most."""
+        return int(self._ts.size)
+
     def add(self, frame: Frame) -> None:
         """Take in a frame; the oldest readings make room."""
         size = self._ts.size
