@@ -5,12 +5,13 @@ SHELL   := /bin/sh
 PYTHON  ?=
 WORKERS ?= 2
 ROWS    ?=
+NOTEBOOK ?=
 UV      ?= uv
 BIN     := .venv/bin
 STAMP   := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test test-fast lint format bench lock clean distclean
+.PHONY: help setup demo lab app test test-fast lint format bench lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -41,6 +42,9 @@ demo: setup ## simulate a sample plant and execute the quickstart notebook; says
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/
+
+app: setup ## serve the live dashboard as a page on 127.0.0.1 (NOTEBOOK=... serves another)
+	@$(BIN)/voila $(if $(NOTEBOOK),$(NOTEBOOK),notebooks/02_live_plant.ipynb) --Voila.ip=127.0.0.1 --port=8866 --no-browser --show_tracebacks=True
 
 test: setup lint ## lint, types, tests and notebooks
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-current-env tests notebooks

@@ -181,3 +181,16 @@ def test_a_plant_of_the_first_schema_is_brought_up_to_date_with_all_its_rows(tmp
                 c.name: c.type for c in new.columns(table).values()
             }
     assert Store.open(path, read_only=True).count("runs") == 1
+
+
+def test_a_plant_of_the_second_schema_is_brought_up_to_date(plant: Path) -> None:
+    with duckdb.connect(plant) as con:
+        for (view,) in con.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall():
+            con.execute(f'DROP VIEW "{view}" CASCADE')
+        con.execute("DROP TABLE session_commands")
+        con.execute("ALTER TABLE runs DROP COLUMN live")
+        con.execute("UPDATE plant_info SET value = '2' WHERE key = 'schema_version'")
+    store = Store.open(plant)
+    assert store.get("plant_info", "schema_version")["value"] == str(SCHEMA_VERSION)
+    assert store.count("session_commands") == 0
+    assert "live" in store.frame("runs").columns
