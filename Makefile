@@ -5,13 +5,14 @@ SHELL   := /bin/sh
 PYTHON  ?=
 WORKERS ?= 2
 ROWS    ?=
+MINUTES ?= 30
 NOTEBOOK ?=
 UV      ?= uv
 BIN     := .venv/bin
 STAMP   := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app test test-fast lint format bench lock clean distclean
+.PHONY: help setup demo lab app test test-fast lint format bench bench-live soak-live lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -63,6 +64,12 @@ format: setup ## let ruff format and fix what it can
 
 bench: setup ## measure throughput, size and start-up (make bench ROWS=20000000)
 	@$(BIN)/twin bench $(if $(ROWS),--rows $(ROWS))
+
+bench-live: setup ## measure the live notebook in a real browser (needs Chromium; about four minutes)
+	@$(BIN)/python -m twin.bench_live --json
+
+soak-live: setup ## watch the memory of kernel and page of a live session (make soak-live MINUTES=30)
+	@$(BIN)/python -m twin.bench_live --json --soak $(MINUTES)
 
 lock: ## make requirements.lock again from pyproject.toml (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make: uv not found; install it or say make lock UV=/path/to/uv" >&2; exit 1; }

@@ -112,7 +112,7 @@ class View {
   applied(message, content) {
     this.sequence = message.sequence;
     this.frames += 1;
-    if (content.events.some((event) => event.kind.startsWith("Column"))) {
+    if (content.events.some((event) => event.kind.startsWith("Columns"))) {
       this.data_frames += 1;
       this.data_at_ms = performance.now();
     }
