@@ -193,9 +193,10 @@ class SignalFigures:
 
     def fit(self, channel: str, readings: np.ndarray, limits: Sequence[float]) -> None:
         """Let a channel's axis hold its readings, and limits that are near; it changes only where it must."""
-        low, high = np.fmin.reduce(readings, axis=None), np.fmax.reduce(readings, axis=None)
-        if not np.isfinite(low):
+        known = readings[np.isfinite(readings)]
+        if not known.size:
             return
+        low, high = known.min(), known.max()
         near = [value for value in limits if low < value <= high + max(0.5 * abs(high), 2 * (high - low))]
         high = max([high, *near])
         margin = 0.08 * max(high - low, 0.02 * max(abs(high), 1e-6))

@@ -19,7 +19,7 @@ class ScenariosPanel(base.Panel):
     def build(self) -> Any:
         self.scenario = ipywidgets.Dropdown()
         self.machines = ipywidgets.SelectMultiple(rows=5)
-        self.until = ipywidgets.Text(placeholder="open, or +2h, or 2026-01-05 12:00", continuous_update=False)
+        self.until = ipywidgets.Text(placeholder="open, +2h, a time", continuous_update=False)
         self.everywhere = ipywidgets.Checkbox(value=False, description="all machines", indent=False)
         self.everywhere.add_class("twin-all-machines")
         self.about = ipywidgets.HTML(layout=base.WIDE)
@@ -40,7 +40,7 @@ class ScenariosPanel(base.Panel):
             base.row(
                 base.labelled("Machines (Ctrl: several)", self.machines, "twin-scenario-machines"),
                 ipywidgets.VBox(
-                    [base.labelled("Until (UTC)", self.until, "twin-until"), self.everywhere],
+                    [base.row(base.labelled("Until (UTC)", self.until, "twin-until")), self.everywhere],
                     layout=ipywidgets.Layout(flex="1 1 150px", min_width="0"),
                 ),
                 align="flex-start",

@@ -78,6 +78,7 @@ class SignalsPanel(base.Panel):
         self.band.add_class("twin-band")
         controls = base.row(
             base.labelled("Machines", self.machines, "twin-machines", "220px"),
+            base.button("All", "twin-show-all", f"all machines, at most {MOST_LINES} of them as lines", self.show_all),
             base.labelled("Window", self.window, "twin-window", "120px"),
         )
         more = ipywidgets.Accordion([base.row(base.labelled("Channels", self.channels, "twin-channels"), self.band)])
@@ -108,6 +109,12 @@ class SignalsPanel(base.Panel):
             self._restart()
         if self._heard is not None:
             self._heard()
+
+    @base.guarded
+    def show_all(self) -> None:
+        """Show as many machines as can be told apart, and where there are more, the range of all of a type."""
+        self.band.value = self.band.value or len(self._names) > MOST_LINES
+        self.show(self._names, self.focus)
 
     def on_shown(self, heard: Callable[[], Any]) -> None:
         """Call a function when other machines are shown."""

@@ -72,9 +72,8 @@ class Thinner:
         points = _extremes(values, edges) if self.per_column == 2 else np.asarray(values, np.float32)
         ts_ms = self._times(ts_us, edges, values.shape[2])
         self.next_tick = tick + values.shape[2]
-        self._open = values[:, :, values.shape[2] - self.next_tick % self.ticks :]
-        if self._open.shape[2] == 0 or self.next_tick % self.ticks == 0:
-            self._open = values[:, :, :0]
+        complete = values.shape[2] - self.next_tick % self.ticks
+        self._open = values[:, :, max(0, complete) :]
         keep = len(self.ts_ms) - revised
         self.ts_ms = np.concatenate([self.ts_ms[:keep], ts_ms])[-self.most :]
         self.points = np.concatenate([self.points[:, :, :keep], points], axis=2)[:, :, -self.most :]
