@@ -15,7 +15,7 @@ from twin.errors import BadRequest, TwinError
 from twin.live.asking import Asking
 from twin.live.commands import REFUSED, Command, Outcome
 from twin.live.fanout import Fanout, Subscription
-from twin.live.frames import Frame, Ring
+from twin.live.frames import Frame, ring_for
 from twin.live.status import WATCHED_READINGS, Happened, Watch
 from twin.live.watching import Watching
 from twin.plan import Plan
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from twin.plant import Plant
     from twin.store import RunRow
 
-RING_ROWS = 2_000_000
 _ONLY_SEEN = "this is a view of the session: ask where it runs"
 
 
@@ -64,7 +63,7 @@ class Follower(Asking, Watching):
         self._replan(row)
         self.machines = list(self.plan.machines)
         self._ids = np.array([m.machine_id for m in self.machines], np.int16)
-        self._ring = Ring(self._ids, int(np.clip(RING_ROWS // len(self.machines), 600, 100_000)))
+        self._ring = ring_for(self._ids)
         self.look()
 
     def start(self) -> Self:

@@ -60,6 +60,15 @@ def joined(frames: Iterable[Frame]) -> Frame | None:
     )
 
 
+RING_ROWS, RING_TICKS = 800_000, (600, 40_000)
+"""Readings that are kept in memory for new views, and the fewest and most of each machine: 26 MB. [choice]"""
+
+
+def ring_for(machine_ids: NDArray[np.int16]) -> Ring:
+    """Return the memory of a fleet's newest readings."""
+    return Ring(machine_ids, int(np.clip(RING_ROWS // machine_ids.size, *RING_TICKS)))
+
+
 class Ring:
     """The newest readings of a fleet, in memory of a fixed size.
 
@@ -72,8 +81,9 @@ class Ring:
 
     def __init__(self, machine_ids: NDArray[np.int16], ticks: int) -> None:
         self._ids = machine_ids
-        self._ts = np.zeros(ticks, np.int64)
-        self._values = np.zeros((len(CHANNELS), machine_ids.size, ticks), np.float32)
+        self._ts = np.full(ticks, 0, np.int64)
+        # filled, so that a session has all the memory that it will need from the beginning
+        self._values = np.full((len(CHANNELS), machine_ids.size, ticks), np.nan, np.float32)
         self._end = 0  # tick behind the newest
         self._kept = 0
 

@@ -22,7 +22,7 @@ from twin.errors import BadRequest, TwinError, shown
 from twin.live.asking import Asking
 from twin.live.commands import DONE, REFUSED, Command, Outcome
 from twin.live.fanout import Fanout, Subscription
-from twin.live.frames import Frame, Ring
+from twin.live.frames import Frame, ring_for
 from twin.live.recorder import COMMIT_S, Batch, Recorder
 from twin.live.replan import numbered
 from twin.live.status import WATCHED_READINGS, Happened, Watch
@@ -42,7 +42,6 @@ SPAN_US = 10 * 8766 * 3_600_000_000
 SPEEDS, RATES_HZ = (0.1, 10_000.0), (0.2, 30.0)
 MOST_READINGS = 400_000
 """Readings that a frame may have: at most so many are made before the lock is given back."""
-RING_ROWS = 2_000_000
 PLAYING, PAUSED, STOPPED, FAILED = "playing", "paused", "stopped", "failed"
 
 _running: weakref.WeakValueDictionary[Path, LiveSession] = weakref.WeakValueDictionary()
@@ -213,8 +212,7 @@ class LiveSession(Asking, Watching):
         self.tick = simulation.tick
         self._happened, self._watch = Happened(simulation), Watch(simulation)
         self._happened.take(simulation.told())
-        kept = int(np.clip(RING_ROWS // len(self.machines), 600, 100_000))
-        self._ring = Ring(self._ids, kept)
+        self._ring = ring_for(self._ids)
         self._batch = Batch()
         self._committed_at = time.monotonic()
         self._events_due = 0.0
