@@ -1,6 +1,8 @@
 // The page's side of bridge.py: draws a snapshot of the kernel's Bokeh document and applies one patch a frame.
 
 const SAMPLES_MOST = 4096; // latencies kept for whoever measures
+const LAG_MOST_MS = 150; // a page that is later than that gathers patches
+const CATCH_UP_MS = 25; // for so long
 const ASK_AGAIN_MS = 5000; // a snapshot that has not come by then is asked for again
 const ASK_LEAST_MS = 500; // at least this long between two requests
 
@@ -8,6 +10,7 @@ const ASK_LEAST_MS = 500; // at least this long between two requests
 const page = (window.__twin_mirror ??= { views: [], loaded: new Set(), loading: new Map() });
 
 const array_buffer = ({ buffer, byteOffset, byteLength }) => buffer.slice(byteOffset, byteOffset + byteLength);
+const named_buffers = (message, buffers) => new Map(message.buffers.map((name, i) => [name, array_buffer(buffers[i])]));
 
 function bokeh_of(version) {
   return window.Bokeh?.version === version ? window.Bokeh : window.Bokeh?.[version];
@@ -35,6 +38,9 @@ class View {
     this.data_at_ms = null; // page clock of the newest frame that brought data
     this.document = null; // of BokehJS
     this.follows = false; // whether the next patch fits
+    this.taken = null; // number of the newest patch that came; up to `sequence` they are applied
+    this.waiting = []; // patches between the two
+    this.least_ms = Infinity;
     this.owed = 0; // patches applied since the last acknowledgement
     this.asked_at_ms = -Infinity;
     this.abort = new AbortController();
@@ -91,31 +97,52 @@ class View {
   }
 
   patch(message, buffers) {
-    if (!this.follows || document.hidden || message.sequence <= this.sequence) return;
-    if (message.sequence !== this.sequence + 1) {
+    if (!this.follows || document.hidden || message.sequence <= this.taken) return;
+    if (message.sequence !== this.taken + 1) {
       this.gaps += 1;
       this.ask("gap");
       return;
     }
+    this.taken = message.sequence;
+    this.waiting.push([message, buffers]);
+    if (this.waiting.length > 1) return;
+    // who lags applies what has come meanwhile at once, and paints once for it
+    if (this.lag_ms(message) < LAG_MOST_MS) this.apply();
+    else setTimeout(() => this.apply(), CATCH_UP_MS);
+  }
+
+  // against the quickest message so far: the clocks of kernel and page may differ
+  lag_ms(message) {
+    const latency = Date.now() - message.sent_at_ms;
+    this.least_ms = Math.min(this.least_ms, latency);
+    return latency - this.least_ms;
+  }
+
+  apply() {
+    const waiting = this.waiting.splice(0);
+    if (!this.follows || this.disposed || !waiting.length) return;
+    let data = false;
     try {
-      const named = new Map(message.buffers.map((name, i) => [name, array_buffer(buffers[i])]));
-      const content = JSON.parse(message.content);
-      this.document.apply_json_patch(content, named);
-      this.applied(message, content);
+      for (const [message, buffers] of waiting) {
+        const content = JSON.parse(message.content);
+        this.document.apply_json_patch(content, named_buffers(message, buffers));
+        data ||= content.events.some((event) => event.kind.startsWith("Columns"));
+        this.applied(message);
+      }
     } catch (error) {
       this.failures += 1;
       console.warn("mirror: a patch did not fit, asking for a snapshot", error);
       this.ask("failure");
     }
-  }
-
-  applied(message, content) {
-    this.sequence = message.sequence;
-    this.frames += 1;
-    if (content.events.some((event) => event.kind.startsWith("Columns"))) {
+    if (data) {
       this.data_frames += 1;
       this.data_at_ms = performance.now();
     }
+  }
+
+  applied(message) {
+    this.sequence = message.sequence;
+    this.frames += 1;
     this.latencies_ms.push(Date.now() - message.sent_at_ms);
     if (this.latencies_ms.length > SAMPLES_MOST) this.latencies_ms.shift();
     this.owed += 1;
@@ -129,12 +156,12 @@ class View {
 
   ping(message) {
     this.pings += 1;
-    if (message.sequence > (this.sequence ?? -1)) this.ask("ping");
+    if (message.sequence > (this.taken ?? -1)) this.ask("ping");
   }
 
   current(message) {
     this.answered();
-    this.sequence = message.sequence;
+    this.sequence = this.taken = message.sequence;
     this.follows = this.document !== null;
   }
 
@@ -159,13 +186,14 @@ class View {
 
   async draw(message, buffers) {
     const bokeh = bokeh_of(this.version);
-    const named = new Map(message.buffers.map((name, i) => [name, array_buffer(buffers[i])]));
+    const named = named_buffers(message, buffers);
     const drawn = bokeh.require("document").Document.from_json(JSON.parse(message.content), [], named);
     const former = this.remember_former();
     const place = document.createElement("div");
     Object.assign(place.style, { width: "100%", height: this.model.get("_about").height ? "100%" : "auto" });
     this.el.append(place);
-    Object.assign(this, { document: drawn, place, sequence: message.sequence, follows: true, owed: 0 });
+    Object.assign(this, { document: drawn, place, follows: true, owed: 0, waiting: [] });
+    this.sequence = this.taken = message.sequence;
     await bokeh.embed.add_document_standalone(drawn, place);
     if (this.disposed || this.document !== drawn) return;
     former?.();
