@@ -45,7 +45,7 @@ class FleetPanel(base.Panel):
         )
         self.channel.observe(self._on_channel, "value")
         columns = [
-            {"key": "shown", "label": "", "kind": "swatch", "width": "22px", "tip": "shown in the signals"},
+            {"key": "shown", "label": "", "kind": "swatch", "width": "14px", "tip": "shown in the signals"},
             {"key": "machine", "label": "Machine", "kind": "text"},
             {"key": "state", "label": "State", "kind": "text"},
             {"key": "scenario", "label": "Scenario", "kind": "text"},

@@ -35,9 +35,9 @@ class LogPanel(base.Panel):
         self.table = Table(
             None, "twin-log", empty="Nothing has been asked yet.", max_height="600px",
             columns=[
-                {"key": "at", "label": "Time (UTC)", "kind": "text"},
-                {"key": "tick", "label": "Tick", "kind": "text"},
-                {"key": "what", "label": "What", "kind": "text"},
+                {"key": "at", "label": "Time (UTC)", "kind": "text", "width": "98px"},
+                {"key": "tick", "label": "Tick", "kind": "text", "width": "52px"},
+                {"key": "what", "label": "What", "kind": "text", "width": "34%"},
                 {"key": "result", "label": "Result", "kind": "text"},
             ],
         )  # fmt: skip
