@@ -105,7 +105,7 @@ def test_a_newer_schema_is_refused(plant: Path) -> None:
         con.execute("UPDATE plant_info SET value = '7' WHERE key = 'schema_version'")
     with pytest.raises(NotAPlant) as error:
         Store.open(plant)
-    assert "made by a newer pdm-twin (schema 7; this one reads up to 2): upgrade" in one_line(error)
+    assert f"made by a newer pdm-twin (schema 7; this one reads up to {SCHEMA_VERSION}): upgrade" in one_line(error)
 
 
 def test_a_damaged_plant_is_a_fault_of_one_line(plant: Path) -> None:

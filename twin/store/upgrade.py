@@ -8,7 +8,7 @@ from importlib.resources import files
 from twin.catalog.loader import load_catalog
 from twin.catalog.models import FailureMode, MachineType
 from twin.store.catalog_tables import Transaction
-from twin.store.schema import SCHEMA_VERSION
+from twin.store.schema import SCHEMA_FILES, SCHEMA_VERSION
 
 _STATEMENT = re.compile(r"(?:'(?:[^']|'')*'|--[^\n]*|[^;'])+;")
 _NEW_COLUMNS = {
@@ -29,7 +29,7 @@ _EMPTY_IN_1 = ("failures", "alarms", "maintenance_log")  # version 1 had these t
 
 
 def upgrade(tx: Transaction, version: int) -> None:
-    """Bring a plant from schema 1 to the present one; all rows stay.
+    """Bring a plant from an earlier schema to the present one; all rows stay.
 
     Parameters
     ----------
@@ -41,14 +41,17 @@ def upgrade(tx: Transaction, version: int) -> None:
     if version >= SCHEMA_VERSION:
         return
     for (view,) in tx.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal"):
-        tx.execute(f'DROP VIEW "{view}" CASCADE')
-    for table in _EMPTY_IN_1:
-        tx.execute(f'DROP TABLE "{table}"')
-    for table, columns in _NEW_COLUMNS.items():
-        for column in columns:
-            tx.execute(f'ALTER TABLE "{table}" ADD COLUMN {column}')
+        tx.execute(f'DROP VIEW IF EXISTS "{view}" CASCADE')
+    if version < 2:
+        for table in _EMPTY_IN_1:
+            tx.execute(f'DROP TABLE "{table}"')
+        for table, columns in _NEW_COLUMNS.items():
+            for column in columns:
+                tx.execute(f'ALTER TABLE "{table}" ADD COLUMN {column}')
     _create_missing(tx)
-    _complete_catalog(tx)
+    if version < 2:
+        _complete_catalog(tx)
+    tx.forget_columns()
     tx.execute("UPDATE plant_info SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)])
 
 
@@ -56,7 +59,7 @@ def _create_missing(tx: Transaction) -> None:
     """Create the types, tables, views and comments that are not there."""
     there = {row[0] for row in tx.execute("SELECT table_name FROM duckdb_tables()")}
     there |= {row[0] for row in tx.execute("SELECT type_name FROM duckdb_types() WHERE NOT internal")}
-    for name in ("schema.sql", "schema_events.sql", "views.sql"):
+    for name in SCHEMA_FILES:
         text = files("twin.store").joinpath(name).read_text(encoding="utf-8")
         for statement in _STATEMENT.findall(text):
             bare = re.sub(r"--[^\n]*", "", statement).strip()
