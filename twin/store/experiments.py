@@ -138,11 +138,15 @@ class ExperimentWriter(KeptOpen):
 
     @staticmethod
     def _again(tx: Transaction, experiment_id: int, condition: str, bound: Sequence[Any] = ()) -> None:
-        tx.execute(
+        """Forget how runs ended."""
+        found = tx.execute(
             "UPDATE experiment_runs SET status = 'pending', error = NULL, runner = NULL"
-            f" WHERE experiment_id = ? AND asked AND {condition}",
+            f" WHERE experiment_id = ? AND asked AND {condition} RETURNING run_id, telemetry_runs",
             [experiment_id, *bound],
         )
+        for run_id, kept in found:
+            tx.execute("DELETE FROM experiment_results WHERE run_id = ?", [run_id])
+            _drop_simulations(tx, kept)
 
     def claim(self, experiment_id: int, most: int) -> list[dict[str, Any]]:
         """Take runs that nobody does, in their order: pending ones, and those whose runner is no more.
@@ -189,42 +193,25 @@ class ExperimentWriter(KeptOpen):
                 [self.runner],
             )
 
-    def merge(self, finished: Finished) -> bool:
-        """Store how a run ended, in one transaction; a run that is complete already stays as it is.
+    def merge(self, finished: Sequence[Finished]) -> list[str]:
+        """Store how runs ended; a run goes in whole or not at all, and a complete one stays as it is.
+
+        Runs that ended together go into one transaction, since each transaction waits for the disk.
 
         Returns
         -------
-        bool
-            Whether anything was stored.
+        list of str
+            The runs of which something was stored.
         """
         with self.transaction() as tx:
-            found = tx.execute("SELECT status, telemetry_runs FROM experiment_runs WHERE run_id = ?", [finished.run_id])
-            if not found or found[0][0] == "complete":
-                return False
-            tx.execute("DELETE FROM experiment_results WHERE run_id = ?", [finished.run_id])
-            _insert_results(tx, finished)
-            kept = None
-            if finished.kept is not None:
-                _drop_simulations(tx, found[0][1])
-                kept = json.dumps(_import_simulations(tx, finished.kept))
-            tx.execute(
-                "UPDATE experiment_runs SET status = ?, error = ?, digest = ?, wall_s = ?, bytes = ?, versions = ?,"
-                " started_at = make_timestamp(?), finished_at = make_timestamp(?), attempts = attempts + 1,"
-                " runner = NULL, telemetry_runs = ? WHERE run_id = ?",
-                [
-                    finished.status,
-                    finished.error,
-                    finished.digest,
-                    finished.wall_s,
-                    finished.bytes,
-                    json.dumps(dict(finished.versions)),
-                    finished.started_us,
-                    finished.finished_us,
-                    kept,
-                    finished.run_id,
-                ],
-            )
-        return True
+            merged = _end_runs(tx, finished)
+            new = [one for one in finished if one.run_id in merged]
+            _insert_results(tx, new)
+            for one in new:
+                if one.kept is not None:
+                    numbers = json.dumps(_import_simulations(tx, one.kept))
+                    tx.update("experiment_runs", one.run_id, {"telemetry_runs": numbers})
+        return [one.run_id for one in new]
 
     def remove(self, name: str) -> dict[str, Any]:
         """Remove an experiment with its runs and results, and return its row; not while somebody is at it."""
@@ -363,12 +350,37 @@ def _drop_simulations(tx: Transaction, numbers: str | None) -> None:
             tx.delete("runs", number)
 
 
-def _insert_results(tx: Transaction, finished: Finished) -> None:
-    rows = [(name, *_split(value)) for name, value in finished.results.items()]
+def _end_runs(tx: Transaction, finished: Sequence[Finished]) -> set[str]:
+    """Note how runs ended, and return those that were not complete before."""
+    import pyarrow as pa
+
+    columns = ("run_id", "status", "error", "digest", "wall_s", "bytes", "started_us", "finished_us")
+    rows = [
+        {name: getattr(one, name) for name in columns} | {"versions": json.dumps(dict(one.versions))}
+        for one in finished
+    ]
+    kinds = dict.fromkeys(("run_id", "status", "error", "digest", "versions"), pa.string())
+    kinds |= {"wall_s": pa.float64()} | dict.fromkeys(("bytes", "started_us", "finished_us"), pa.int64())
+    with tx.arrow("runs_ended", pa.Table.from_pylist(rows, pa.schema(list(kinds.items())))):
+        found = tx.execute(
+            "UPDATE experiment_runs SET status = e.status, error = e.error, digest = e.digest, wall_s = e.wall_s,"
+            " bytes = e.bytes, versions = e.versions, started_at = make_timestamp(e.started_us),"
+            " finished_at = make_timestamp(e.finished_us), attempts = attempts + 1, runner = NULL"
+            " FROM runs_ended e WHERE e.run_id = experiment_runs.run_id AND experiment_runs.status != 'complete'"
+            " RETURNING experiment_runs.run_id"
+        )
+    return {row[0] for row in found}
+
+
+def _insert_results(tx: Transaction, finished: Sequence[Finished]) -> None:
+    import pyarrow as pa
+
+    rows = [(one.run_id, name, *_split(value)) for one in finished for name, value in one.results.items()]
     if rows:
-        marks = ", ".join(["(?, ?, ?, ?)"] * len(rows))
-        bound = [cell for row in rows for cell in (finished.run_id, *row)]
-        tx.execute(f"INSERT INTO experiment_results VALUES {marks}", bound)
+        kinds = {"run_id": pa.string(), "name": pa.string(), "value": pa.float64(), "text": pa.string()}
+        columns = [pa.array(cells, kind) for cells, kind in zip(zip(*rows, strict=True), kinds.values(), strict=True)]
+        with tx.arrow("results_given", pa.table(columns, names=list(kinds))):
+            tx.execute("INSERT INTO experiment_results BY NAME SELECT * FROM results_given")
 
 
 def _split(value: Any) -> tuple[float | None, str | None]:
