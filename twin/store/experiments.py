@@ -19,7 +19,6 @@ from twin.store.store import Store
 from twin.store.writer import KeptOpen
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 KEPT_TABLES = ("runs", "telemetry", *RUN_TABLES)
@@ -280,13 +279,12 @@ def experiment_row(store: Store, name: str) -> dict[str, Any]:
         return _experiment(tx, name)
 
 
-def long_results(store: Store, name: str) -> pd.DataFrame:
-    """Return the results of an experiment's complete runs in long form, by run and name."""
+def long_results(store: Store, name: str) -> list[tuple[str, str, float | None, str | None]]:
+    """Return the results of an experiment's complete runs: run, name, number or text; in the order of runs."""
     with store.reading() as tx:
         _experiment(tx, name)
-        return tx.query(
-            "SELECT run_id, number, name, value, text FROM experiment_values WHERE experiment = ?"
-            " ORDER BY number, name",
+        return tx.execute(
+            "SELECT run_id, name, value, text FROM experiment_values WHERE experiment = ? ORDER BY number, name",
             [name],
         )
 
