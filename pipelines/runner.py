@@ -38,6 +38,9 @@ MOST_TRIES = 3
 _CLAIM = {"notebook": 1, "function": 128}
 _AHEAD = {"notebook": 1, "function": 16}
 _GROUP = 256
+_MERGE_S = 0.25
+"""How long runs that ended may wait for others, to be merged with them: a transaction waits for the disk."""
+
 _POLL_S = 1.0
 
 
@@ -291,12 +294,13 @@ class _Sweep:
         self.done, self._first, self._last = 0, 0.0, 0.0
         self._tries: dict[str, int] = {}
         self._in_flight: dict[str, Task] = {}
+        self._ended: list[Outcome] = []
         self._came: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
 
     @property
     def rate(self) -> float:
-        """Runs per second, from the first that was handed out to the last that was merged."""
-        return self.done / (self._last - self._first) if self._last > self._first else 0.0
+        """Runs per second, between the first and the last that were merged."""
+        return (self.done - 1) / (self._last - self._first) if self._last > self._first else 0.0
 
     def carry_out(self, executor: str | Executor, workers: int | None) -> None:
         """Do what is left."""
@@ -315,12 +319,13 @@ class _Sweep:
                 raise self._interrupted() from None
             finally:
                 crew.close(kill=killed)
+                with contextlib.suppress(TwinError):
+                    self._merge_ended(everything=True)
             if ctrl_c.pressed and not self._finished():
                 raise self._interrupted()
 
     def _loop(self, crew: Executor, waiting: list[dict[str, Any]], ctrl_c: CtrlC) -> None:
         kind = self.prepared.experiment.kind
-        self._first = time.monotonic()
         while True:
             room = crew.slots * _AHEAD[kind]
             while len(self._in_flight) < room and not ctrl_c.pressed:
@@ -329,6 +334,7 @@ class _Sweep:
                     break
                 self._hand_out(crew, waiting.pop(0))
             self.progress.at_work(min(len(self._in_flight), crew.slots))
+            self._merge_ended(everything=not self._in_flight)
             if not self._in_flight:
                 if ctrl_c.pressed or not self._others():
                     return
@@ -386,7 +392,7 @@ class _Sweep:
         """Return what has come back; waits for something, but not for long."""
         came: list[Outcome] = []
         with contextlib.suppress(queue.Empty):
-            item = self._came.get(timeout=_POLL_S)
+            item = self._came.get(timeout=_MERGE_S if self._ended else _POLL_S)
             while len(came) < _GROUP:
                 if isinstance(item, BaseException):
                     raise item
@@ -396,8 +402,7 @@ class _Sweep:
         return came
 
     def _settle(self, crew: Executor, outcomes: list[Outcome]) -> None:
-        """Merge runs that ended, and give those whose worker died another try."""
-        ended = []
+        """Put runs that ended aside to be merged, and give those whose worker died another try."""
         for outcome in outcomes:
             task = self._in_flight.pop(outcome.run_id)
             if outcome.status == "unwritable":
@@ -410,10 +415,17 @@ class _Sweep:
                     self._hand_out(crew, {"run_id": task.run_id, "parameters": task.parameters})
                     continue
                 outcome = self._given_up(outcome, tries)
-            ended.append(outcome)
-        self._merge(ended)
-        self.done += len(ended)
-        self._last = time.monotonic()
+            self._ended.append(outcome)
+
+    def _merge_ended(self, everything: bool) -> None:
+        """Merge what has ended, when it is enough or has waited long enough."""
+        now = time.monotonic()
+        if self._ended and (everything or len(self._ended) >= _GROUP or now - self._last >= _MERGE_S):
+            ended, self._ended = self._ended, []
+            self._merge(ended)
+            self.done += len(ended)
+            self._last = time.monotonic()
+            self._first = self._first or self._last
 
     def _given_up(self, outcome: Outcome, tries: int) -> Outcome:
         """Mark a run as failed whose worker died again and again."""

@@ -81,7 +81,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
-        return dataclasses.asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Outcome:

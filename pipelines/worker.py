@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -31,6 +32,7 @@ from twin.errors import TwinError
 LIMITS = {"NUMBA_NUM_THREADS": "1", "TWIN_THREADS": "1", "TWIN_DUCKDB_MEMORY": "512MB"}
 """What each worker takes of a machine that it shares: one processor, a part of the memory."""
 
+_WATCH_S = 0.2
 _HUNG = 70  # exit status of a worker whose function did not end
 
 
@@ -44,13 +46,14 @@ def carry_out(task: Task) -> Outcome:
     known = found(output, task.run_id, task.attempt)
     if known is not None:
         return known
-    scratch = Path(tempfile.mkdtemp(prefix="twin-run-"))
+    scratch = _own_folder() / f"{task.run_id}-{task.attempt}"  # made where there is something to put into it
     try:
         return _in_folder(task, output, scratch)
     except Unwritable as error:
         return Outcome(task.run_id, task.attempt, "unwritable", error=str(error))
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch.exists():
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def found(output: Output, run_id: str, attempt: str | None = None) -> Outcome | None:
@@ -77,21 +80,18 @@ def _whole(output: Output, run_id: str, mark: dict[str, Any]) -> bool:
 def _in_folder(task: Task, output: Output, scratch: Path) -> Outcome:
     started = time.time_ns() // 1000
     began = time.perf_counter()
-    status, error, results = "complete", None, {}
+    status, error = "complete", None
+    results: dict[str, Any] = {}
     plant = local_copy(task.url, task.plant)
     warm_up(plant)
     try:
-        if task.kind == "notebook":
-            _notebook(task, scratch, plant)
-        else:
-            with _limit(task, output):
-                _function(task, scratch, plant)
-        results = _results(task, scratch)
+        results = (_notebook if task.kind == "notebook" else _function)(task, scratch, plant)
+        returned.refuse_missing(results, task.returns)
     except Exception as fault:
-        from_notebook = type(fault).__name__
-        status = "lost" if from_notebook == "KernelLost" else "failed"
+        status = "lost" if type(fault).__name__ == "KernelLost" else "failed"
         error = _line(fault)
         if not isinstance(fault, TwinError):
+            scratch.mkdir(exist_ok=True)
             (scratch / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
     wall_s = time.perf_counter() - began
     outcome = Outcome(
@@ -101,9 +101,11 @@ def _in_folder(task: Task, output: Output, scratch: Path) -> Outcome:
     return publish(task, output, scratch, outcome, results)
 
 
-def _notebook(task: Task, scratch: Path, plant: Path) -> None:
+def _notebook(task: Task, scratch: Path, plant: Path) -> dict[str, Any]:
+    """Execute a notebook, and return what it returned; what it says of itself does not count."""
     from pipelines import notebooks, pages
 
+    scratch.mkdir()
     own = {"out": str(scratch)}
     if "db" in task.takes:
         shutil.copyfile(plant, scratch / "plant.duckdb")
@@ -117,8 +119,12 @@ def _notebook(task: Task, scratch: Path, plant: Path) -> None:
         if executed.exists():
             with contextlib.suppress(Exception):  # a page is a convenience: the run does not depend on it
                 pages.write(executed, f"{task.experiment} {task.run_id}")
+    if not (scratch / returned.RETURNED).exists():
+        raise TwinError("it ended without returning results: its last step must be pipelines.returned.give(out, ...)")
     if task.telemetry and "db" in task.takes:
         _keep_telemetry(scratch)
+    results: dict[str, Any] = json.loads((scratch / returned.RETURNED).read_text(encoding="utf-8"))
+    return results
 
 
 def _keep_telemetry(scratch: Path) -> None:
@@ -129,29 +135,23 @@ def _keep_telemetry(scratch: Path) -> None:
     export_simulations(Store.open(scratch / "plant.duckdb"), scratch / "telemetry")
 
 
-def _function(task: Task, scratch: Path, plant: Path) -> None:
-    """Call a function; what it prints becomes the run's log."""
+def _function(task: Task, scratch: Path, plant: Path) -> dict[str, Any]:
+    """Call a function, and return what it returned; what it prints becomes the run's log."""
     own = {"db": str(plant), "out": str(scratch)}
+    if "out" in task.takes:
+        scratch.mkdir()
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _watchdog().limit(task):
             made = load_function(task.template)(**task.parameters, **{name: own[name] for name in task.takes})
     finally:
         if said.getvalue():
+            scratch.mkdir(exist_ok=True)
             (scratch / "log.txt").write_text(said.getvalue()[-1_000_000:], encoding="utf-8")
     results, tables = made if isinstance(made, tuple) else (made, None)
-    if made is not None:
+    if tables:
         returned.give(scratch, results, tables)
-
-
-def _results(task: Task, scratch: Path) -> dict[str, Any]:
-    """Return what the run returned; what a notebook says of itself does not count."""
-    place = scratch / returned.RETURNED
-    if not place.exists():
-        raise TwinError("it ended without returning results: its last step must be pipelines.returned.give(out, ...)")
-    results: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-    returned.refuse_missing(results, task.returns)
-    return results
+    return returned.checked(results)
 
 
 _KEPT = ("notebook.ipynb", "page.html", "thumbnail.svg", "thumbnail.png", "log.txt", "traceback.txt")
@@ -159,18 +159,18 @@ _KEPT = ("notebook.ipynb", "page.html", "thumbnail.svg", "thumbnail.png", "log.t
 
 def publish(task: Task, output: Output, scratch: Path, outcome: Outcome, results: dict[str, Any]) -> Outcome:
     """Copy what a run made to its folder at the output location; the mark comes last."""
-    import dataclasses
-
     place, size = folder(task.run_id), 0
     hashes: dict[str, str] = {}
-    tables = [*sorted((scratch / "tables").glob("*.parquet")), *sorted((scratch / "telemetry").glob("*.parquet"))]
-    for path in (*tables, *(scratch / name for name in _KEPT)):
-        if path.exists():
-            data, name = path.read_bytes(), path.relative_to(scratch).as_posix()
-            output.write(f"{place}/{name}", data)
-            size += len(data)
-            if name.startswith("tables/"):
-                hashes[name] = hashlib.sha256(data).hexdigest()
+    tables: list[Path] = []
+    if scratch.exists():
+        tables = [path for kind in ("tables", "telemetry") for path in sorted((scratch / kind).glob("*.parquet"))]
+        for path in (*tables, *(scratch / name for name in _KEPT)):
+            if path.exists():
+                data, name = path.read_bytes(), path.relative_to(scratch).as_posix()
+                output.write(f"{place}/{name}", data)
+                size += len(data)
+                if name.startswith("tables/"):
+                    hashes[name] = hashlib.sha256(data).hexdigest()
     files = {**hashes, **{f"telemetry/{p.name}": "" for p in tables if p.parent.name == "telemetry"}}
     if outcome.status == "complete":
         text = {"run_id": task.run_id, "experiment": task.experiment, "parameters": task.parameters,
@@ -194,27 +194,45 @@ def _line(error: BaseException) -> str:
     return line[:500]
 
 
-@contextlib.contextmanager
-def _limit(task: Task, output: Output) -> Iterator[None]:
-    """End this worker when a function takes too long: nothing milder stops one that hangs."""
+class _Watchdog(threading.Thread):
+    """Ends this worker when a function takes too long: nothing milder stops one that hangs."""
 
-    def end() -> None:
+    def __init__(self) -> None:
+        super().__init__(name="twin-watchdog", daemon=True)
+        self._watched: tuple[Task, float] | None = None
+
+    @contextlib.contextmanager
+    def limit(self, task: Task) -> Iterator[None]:
+        """Watch a run while this holds."""
+        self._watched = task, time.monotonic() + task.timeout_s
+        try:
+            yield
+        finally:
+            self._watched = None
+
+    def run(self) -> None:
+        while True:
+            time.sleep(_WATCH_S)
+            watched = self._watched
+            if watched is not None and time.monotonic() > watched[1]:
+                self._end(watched[0])
+
+    @staticmethod
+    def _end(task: Task) -> None:
         now = time.time_ns() // 1000
         error = f"took longer than {task.timeout_s:g} s and was ended"
-        outcome = Outcome(
-            task.run_id, task.attempt, "failed", {}, error, None, task.timeout_s, now - round(task.timeout_s * 1e6), now
-        )
+        began = now - round(task.timeout_s * 1e6)
+        outcome = Outcome(task.run_id, task.attempt, "failed", {}, error, None, task.timeout_s, began, now)
         with contextlib.suppress(Exception):
-            publish(task, output, Path(os.devnull), outcome, {})
+            publish(task, opened(task.url), _own_folder() / "none", outcome, {})
         os._exit(_HUNG)
 
-    timer = threading.Timer(task.timeout_s, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+
+@cache
+def _watchdog() -> _Watchdog:
+    watchdog = _Watchdog()
+    watchdog.start()
+    return watchdog
 
 
 @cache
