@@ -88,7 +88,7 @@ def severity_response(
     Returns
     -------
     dict
-        ``cohens_d`` of each channel in the settled half, and ``effect``, the largest of their sizes.
+        ``cohens_d`` of each channel in the settled half, and ``effect``, the mean of their sizes.
     """
     healthy = _plan(db, machine, start, span, interval, seed)
     before = _settled(simulate(healthy))
@@ -96,7 +96,7 @@ def severity_response(
     spread = np.sqrt((np.nanvar(before, axis=1) + np.nanvar(after, axis=1)) / 2)
     shift = np.nanmean(after, axis=1) - np.nanmean(before, axis=1)
     sizes = np.divide(shift, spread, out=np.zeros_like(shift), where=spread > 0)
-    return {"cohens_d": dict(zip(CHANNELS, sizes.tolist(), strict=True)), "effect": float(np.abs(sizes).max())}
+    return {"cohens_d": dict(zip(CHANNELS, sizes.tolist(), strict=True)), "effect": float(np.abs(sizes).mean())}
 
 
 def asked(plan: Plan, inputs: dict[str, float]) -> Plan:
