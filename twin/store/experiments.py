@@ -400,6 +400,8 @@ DEFINITIONS = (
 )  # fmt: skip
 """What a simulation depends on, parents first."""
 
+_STAMPS = ("created_at", "updated_at")  # when somebody asked does not matter to what happens
+
 
 def write_snapshot(store: Store, path: Path) -> None:
     """Write a plant with the same fleet, catalog and plans, and no runs: what a worker opens instead of the plant.
@@ -429,7 +431,8 @@ def definitions_text(store: Store) -> str:
     with store.reading() as tx:
         for table in DEFINITIONS:
             # profile_points and the like have no single key, so whole rows are sorted
-            lines = sorted(json.dumps(row, sort_keys=True, default=str) for row in tx.rows(table))
+            rows = [{k: v for k, v in row.items() if k not in _STAMPS} for row in tx.rows(table)]
+            lines = sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
             parts.append(f"{table}\n" + "\n".join(lines))
     return "\n".join(parts)
 
