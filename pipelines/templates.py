@@ -76,16 +76,13 @@ def template_of(experiment: Experiment) -> Template:
 
 def _notebook(name: str) -> Template:
     import nbformat
-    import papermill
 
     path = _notebook_path(name)
     try:
         notebook = nbformat.read(path, as_version=4)
     except Exception as error:  # nbformat has many ways to say that a file is no notebook
         raise BadRequest(f"{path} is not a notebook: {str(error).splitlines()[0][:120]}") from None
-    found = papermill.inspect_notebook(str(path))
-    if not found:
-        raise BadRequest(f"{path} has no parameters: tag a cell with 'parameters' (in JupyterLab: property inspector)")
+    found = _tagged(notebook, path)
     if "out" not in found:
         raise BadRequest(
             f'{path} has no parameter out: add out = "" to its parameters, and '
@@ -99,7 +96,7 @@ def _notebook(name: str) -> Template:
     return Template(
         "notebook",
         resolved.relative_to(ROOT).as_posix() if resolved.is_relative_to(ROOT) else str(path),
-        {key: _literal(entry["default"]) for key, entry in found.items()},
+        found,
         (),
         hashlib.sha256(json.dumps(source).encode()).hexdigest(),
         nbformat.writes(notebook).encode(),
@@ -145,9 +142,29 @@ def load_function(name: str) -> Callable[..., Any]:
     return found
 
 
-def _literal(text: str) -> Any:
+def _tagged(notebook: Any, path: Path) -> dict[str, Any]:
+    """Return the parameters of a notebook: what its tagged cell assigns."""
+    cell = next((c for c in notebook.cells if "parameters" in c["metadata"].get("tags", [])), None)
     try:
-        return ast.literal_eval(text)
+        tree = ast.parse(cell["source"] if cell is not None else "")
+    except SyntaxError as error:
+        raise BadRequest(f"the parameters of {path} are not Python: {error.msg} in line {error.lineno}") from None
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        for target in targets:
+            if isinstance(target, ast.Name):
+                found[target.id] = _literal(getattr(node, "value", None))
+    if not found:
+        raise BadRequest(f"{path} has no parameters: tag a cell with 'parameters' (in JupyterLab: property inspector)")
+    return found
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return UNKNOWN if node is None else ast.literal_eval(node)
     except (ValueError, SyntaxError):
         return UNKNOWN
 
