@@ -25,12 +25,16 @@ MOST_OUTPUT = 200_000
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _BEGIN = """
+import os
+os.chdir({folder!r})
 get_ipython().run_line_magic("reset", "-f")
-import os as _os, random as _random, numpy as _numpy
-_os.chdir({folder!r}); _random.seed({seed}); _numpy.random.seed({seed})
-del _os, _random, _numpy
+get_ipython().execution_count = 1
+import random as _random, numpy as _numpy
+_random.seed({seed}); _numpy.random.seed({seed})
+del _random, _numpy
 """
-"""Each run begins alike: no variables, its own folder, and the same state of the global generators."""
+"""Each run begins alike: its own folder (that of the run before is gone, and IPython stumbles over that), no
+variables, and the same state of the global generators."""
 
 
 class KernelLost(TwinError):
@@ -47,7 +51,9 @@ class _Client(PapermillNotebookClient):
     begin = ""
 
     def papermill_execute_cells(self) -> None:
-        self.wait_for_reply(self.kc.execute(self.begin, silent=True, store_history=False))
+        reply = self.wait_for_reply(self.kc.execute(self.begin, silent=True, store_history=False))
+        if reply is None or reply["content"]["status"] != "ok":
+            raise RuntimeError(f"the kernel could not be cleaned: {reply and reply['content'].get('evalue')}")
         super().papermill_execute_cells()
 
 
@@ -132,7 +138,7 @@ def execute(
                 raise TimedOut(f"took longer than {timeout_s:g} s and was ended") from None
             said = (str(error).strip().splitlines() or [""])[0]
             ended = f"the kernel died after {time.monotonic() - began:.0f} s ({type(error).__name__}: {said})"
-            raise KernelLost(ended) from None
+            raise KernelLost(ended) from error
         finally:
             shorten(executed)
         if late.is_set():
