@@ -209,7 +209,7 @@ def sweep(
         with contextlib.ExitStack() as stack:
             made = _Sweep(prepared, writer, number, progress, say)
             stack.callback(made.progress.close)
-            stack.callback(index.write, prepared.store, prepared.experiment.name, prepared.output)
+            stack.callback(_write_index, prepared)
             made.carry_out(executor, workers)
     finally:
         with contextlib.suppress(TwinError):
@@ -228,6 +228,12 @@ def sweep(
     )
     made.progress.event("end", **vars(summary))
     return summary
+
+
+def _write_index(prepared: Prepared) -> None:
+    """Write the index page; where that fails, whatever stopped the sweep is the better error."""
+    with contextlib.suppress(TwinError):
+        index.write(prepared.store, prepared.experiment.name, prepared.output)
 
 
 def _rows(prepared: Prepared) -> tuple[dict[str, Any], Any, dict[str, str]]:

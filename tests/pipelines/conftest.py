@@ -16,11 +16,22 @@ import nbformat
 import pytest
 
 from pipelines.tasks import Outcome, Task
-from pipelines.worker import carry_out
+from pipelines.worker import LIMITS, carry_out, prepare
 from twin.plant import Plant
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a run that is carried out in this process not limit the tests after it."""
+    for name in LIMITS:
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # so that it is restored
+        monkeypatch.delenv(name)
+    prepare.cache_clear()
+    yield
+    prepare.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -359,3 +359,16 @@ def test_the_command_line_from_dry_run_to_removal(
     assert not (tmp_path / "plant.sweeps" / "moods").exists()
     assert run("experiments", "list") == [[]]
     assert os.listdir(tmp_path / "plant.sweeps") == []
+
+
+def test_the_kernel_is_compiled_once_for_all_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from pipelines import worker
+
+    compiled: list[Path] = []
+    monkeypatch.setattr("twin.cache.folder", lambda: str(tmp_path))
+    monkeypatch.setattr(worker, "_compile", compiled.append)
+    with ThreadPoolExecutor(4) as crew:
+        list(crew.map(worker.warm_up.__wrapped__, [tmp_path / "plant.duckdb"] * 8))
+    assert compiled == [tmp_path / "plant.duckdb"]
