@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import queue
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from pipelines.tasks import Outcome, Task
 from twin.errors import BadRequest, TwinError
 
+_LOOK_S = 5.0
 GRACE_S = 30.0
 """How much longer than its time limit a run is waited for: its worker should have ended it by then."""
 
@@ -222,11 +224,19 @@ class DaskCluster:
                     f"there is no Dask scheduler at {address}: {said}; start one, or name another"
                 ) from None
         self._own = slots if self._cluster is not None else None
+        self._seen, self._seen_at = 1, -math.inf
 
     @property
     def slots(self) -> int:
-        """Runs at once: one for each thread of the workers there are now."""
-        return self._own or max(1, sum(self._client.nthreads().values()))
+        """Runs at once: one for each thread of the workers there are, looked up now and then."""
+        if self._own is not None:
+            return self._own
+        if time.monotonic() - self._seen_at > _LOOK_S and self._client.status == "running":
+            with contextlib.suppress(Exception):  # a scheduler that is gone does not answer: see check
+                ncores = self._client.sync(self._client.scheduler.ncores, callback_timeout=_LOOK_S)
+                self._seen = max(1, sum(ncores.values()))
+            self._seen_at = time.monotonic()
+        return self._seen
 
     def submit(self, task: Task) -> Future[Outcome]:
         from pipelines.worker import carry_out
@@ -245,7 +255,7 @@ class DaskCluster:
             self._lost_since = None
             return
         self._lost_since = self._lost_since or time.monotonic()
-        if self._client.status in ("closed", "closing") or time.monotonic() - self._lost_since > 5.0:
+        if self._client.status in ("closed", "closing") or time.monotonic() - self._lost_since > _LOOK_S:
             raise _gone(None)
 
     def close(self, kill: bool = False) -> None:

@@ -333,6 +333,7 @@ class _Sweep:
     def _loop(self, crew: Executor, waiting: list[dict[str, Any]], ctrl_c: CtrlC) -> None:
         kind = self.prepared.experiment.kind
         while True:
+            crew.check()
             room = crew.slots * _AHEAD[kind]
             while len(self._in_flight) < room and not ctrl_c.pressed:
                 waiting = waiting or self._claim(max(_CLAIM[kind], 1))
@@ -347,7 +348,6 @@ class _Sweep:
                 ctrl_c.wait(_POLL_S)
                 continue
             self._settle(crew, self._take())
-            crew.check()
 
     def _claim(self, most: int = 1) -> list[dict[str, Any]]:
         """Return runs to do; those that are done already, but were never merged, are merged."""

@@ -140,10 +140,10 @@ def _function(task: Task, scratch: Path, plant: Path) -> dict[str, Any]:
     own = {"db": str(plant), "out": str(scratch)}
     if "out" in task.takes:
         scratch.mkdir()
-    said = io.StringIO()
+    function, said = load_function(task.template), io.StringIO()
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _watchdog().limit(task):
-            made = load_function(task.template)(**task.parameters, **{name: own[name] for name in task.takes})
+            made = function(**task.parameters, **{name: own[name] for name in task.takes})
     finally:
         if said.getvalue():
             scratch.mkdir(exist_ok=True)
@@ -301,7 +301,7 @@ def _compile(plant: Path) -> None:
     base = Plant.open(plant, read_only=True)
     if not base.machines.rows():
         return
-    for wear in ("new", "off"):
+    for wear in ("new", "used", "off"):
         plan = base.plan("2026-01-05", "2026-01-08", "1h", wear=wear)
         with Simulation(plan, threads=1) as simulation:
             simulation.advance(plan.ticks).digest()

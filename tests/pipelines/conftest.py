@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -57,33 +58,46 @@ def spin() -> dict[str, Any]:
 
 
 class InOrder:
-    """Carries out runs in this process, in an order of choice, as soon as all places are taken or asked for."""
+    """Carries out runs in a thread of this process: in their order, or each time a random one of those that wait."""
 
-    def __init__(self, shuffle: int | None = None) -> None:
+    def __init__(self, shuffle: int | None = None, before: Callable[[int], None] = lambda number: None) -> None:
         self.slots = 3
         self.tasks: list[Task] = []
+        self._before = before
         self._waiting: list[tuple[Task, Future[Outcome]]] = []
-        self._random = random.Random(shuffle)
-        self._shuffled = shuffle is not None
+        self._changed = threading.Condition()
+        self._random = None if shuffle is None else random.Random(shuffle)
+        self._ended = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def submit(self, task: Task) -> Future[Outcome]:
         future: Future[Outcome] = Future()
-        self._waiting.append((task, future))
+        with self._changed:
+            self._waiting.append((task, future))
+            self._changed.notify()
         return future
 
     def check(self) -> None:
-        while self._waiting:
-            self.step()
+        pass
 
-    def step(self) -> None:
-        if self._shuffled:
-            self._random.shuffle(self._waiting)
-        task, future = self._waiting.pop(0)
-        self.tasks.append(task)
-        future.set_result(carry_out(task))
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._ended)
+                if self._ended:
+                    return
+                chosen = 0 if self._random is None else self._random.randrange(len(self._waiting))
+                task, future = self._waiting.pop(chosen)
+            self._before(len(self.tasks))
+            self.tasks.append(task)
+            future.set_result(carry_out(task))
 
     def close(self, kill: bool = False) -> None:
-        pass
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        self._thread.join()
 
 
 @pytest.fixture
