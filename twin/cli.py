@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -255,6 +256,8 @@ def bench(rows: int, as_json: bool) -> None:
 
 for _command in (scenario, failure, maintenance, machine, technician, alarm, runs, what_if, upcoming, realism):
     cli.add_command(_command)
+for _point in entry_points(group="pdm_twin.commands"):  # of floors above, which this one may not import
+    cli.add_command(_point.load())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

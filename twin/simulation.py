@@ -121,6 +121,7 @@ class Simulation:
         if functions and decide is None:
             raise BadRequest(f"the plan's policy {functions[0].name!r} is a function: give it to decide")
         planned = compile_plan(plan)
+        threads = threads or int(os.environ.get("TWIN_THREADS", 0)) or None  # a worker takes only its part
         self.threads = min(threads or os.cpu_count() or 1, len(plan.machines))
         self.world = World(plan, planned, plan.telemetry, bool(functions), threads)
         self.decisions = Decisions(plan, decide)

@@ -27,9 +27,14 @@ _HOLDER = re.compile(r"lock is held in (?P<command>.*?) \(PID (?P<pid>\d+)\)")
 
 
 def connection_settings() -> dict[str, str | bool | int | float | list[str]]:
-    """Return the settings that every connection has: bounded memory, no downloads, no Python variables in SQL."""
+    """Return the settings that every connection has: bounded memory, no downloads, no Python variables in SQL.
+
+    Workers that share a machine set ``TWIN_DUCKDB_MEMORY`` and ``TWIN_THREADS``, to take only their part of it.
+    """
+    threads = os.environ.get("TWIN_THREADS")
     return {
-        "memory_limit": "1GB",
+        "memory_limit": os.environ.get("TWIN_DUCKDB_MEMORY", "1GB"),
+        **({"threads": threads} if threads else {}),
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "python_enable_replacements": "false",

@@ -7,7 +7,9 @@ from importlib.resources import files
 import duckdb
 
 SCHEMA_VERSION = 3
-"""Version of `schema.sql`, `schema_events.sql` and `views.sql`; a file of a newer one is refused."""
+"""Version of what the files of `SCHEMA_FILES` create; a plant of a newer one is refused."""
+
+SCHEMA_FILES = ("schema.sql", "schema_events.sql", "views.sql", "schema_experiments.sql")
 
 KEYS: dict[str, str] = {
     "plant_info": "key",
@@ -25,13 +27,15 @@ KEYS: dict[str, str] = {
     "maintenance_tasks": "task_id",
     "runs": "run_id",
     "run_states": "run_id",
+    "experiments": "experiment_id",
+    "experiment_runs": "run_id",
 }
 """Primary key of each table that has one."""
 
 NUMBERED: frozenset[str] = frozenset(
     table
     for table, key in KEYS.items()
-    if key.endswith("_id") and table not in {"profiles", "technicians", "run_states"}
+    if key.endswith("_id") and table not in {"profiles", "technicians", "run_states", "experiment_runs"}
 )
 """Tables whose keys are numbers given out by the store, and never given out twice."""
 
@@ -56,6 +60,8 @@ PARENTS: dict[tuple[str, str], str] = {
     ("work_orders", "run_id"): "runs",
     ("run_machines", "run_id"): "runs",
     ("session_commands", "run_id"): "runs",
+    ("experiment_runs", "experiment_id"): "experiments",
+    ("experiment_results", "run_id"): "experiment_runs",
 }
 """References: the value of (table, column) is a key of the parent."""
 
@@ -113,7 +119,7 @@ REMOTE_USERS: dict[str, tuple[tuple[str, str], ...]] = {
 
 def build(con: duckdb.DuckDBPyConnection) -> None:
     """Create all types, tables, comments and views in an empty database."""
-    for name in ("schema.sql", "schema_events.sql", "views.sql"):
+    for name in SCHEMA_FILES:
         con.execute(files("twin.store").joinpath(name).read_text(encoding="utf-8"))
     con.execute("INSERT INTO plant_info VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 from twin.catalog.loader import load_catalog
 from twin.catalog.models import FailureMode, MachineType
 from twin.store.catalog_tables import Transaction
-from twin.store.schema import SCHEMA_VERSION
+from twin.store.schema import SCHEMA_FILES, SCHEMA_VERSION
 
 _STATEMENT = re.compile(r"(?:'(?:[^']|'')*'|--[^\n]*|[^;'])+;")
 _NEW_COLUMNS_OF_2 = {
@@ -42,7 +42,7 @@ def upgrade(tx: Transaction, version: int) -> None:
     if version >= SCHEMA_VERSION:
         return
     for (view,) in tx.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal"):
-        tx.execute(f'DROP VIEW "{view}" CASCADE')
+        tx.execute(f'DROP VIEW IF EXISTS "{view}" CASCADE')
     added = [(table, column) for table, columns in _NEW_COLUMNS_OF_3.items() for column in columns]
     if version < 2:
         for table in _EMPTY_IN_1:
@@ -51,7 +51,9 @@ def upgrade(tx: Transaction, version: int) -> None:
     for table, column in added:
         tx.execute(f'ALTER TABLE "{table}" ADD COLUMN {column}')
     _create_missing(tx)
-    _complete_catalog(tx)
+    if version < 2:
+        _complete_catalog(tx)
+    tx.forget_columns()
     tx.execute("UPDATE plant_info SET value = ? WHERE key = 'schema_version'", [str(SCHEMA_VERSION)])
 
 
@@ -59,7 +61,7 @@ def _create_missing(tx: Transaction) -> None:
     """Create the types, tables, views and comments that are not there."""
     there = {row[0] for row in tx.execute("SELECT table_name FROM duckdb_tables()")}
     there |= {row[0] for row in tx.execute("SELECT type_name FROM duckdb_types() WHERE NOT internal")}
-    for name in ("schema.sql", "schema_events.sql", "views.sql"):
+    for name in SCHEMA_FILES:
         text = files("twin.store").joinpath(name).read_text(encoding="utf-8")
         for statement in _STATEMENT.findall(text):
             bare = re.sub(r"--[^\n]*", "", statement).strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -123,26 +123,21 @@ def _shared(column: np.ndarray, kind: pa.DataType, has_nulls: bool = False) -> p
     return pa.Array.from_buffers(kind, len(column), [validity, pa.py_buffer(column)])
 
 
-class RunWriter:
-    """A session that appends chunks to a run.
+class KeptOpen:
+    """A writing session that keeps the file open from one transaction to the next, for speed.
 
-    It keeps the file open from one chunk to the next for speed, but never longer than about
-    `release_s` seconds together: then it closes the file for a moment, so that other processes
-    read what is stored. Each chunk is one transaction; once `append` returns, the chunk
-    survives the death of the process. Any thread may append, one at a time.
+    Never longer than about `release_s` seconds together: then it closes the file for a moment, so
+    that other processes read what is stored.
 
     Parameters
     ----------
     gate : Gate
         This process's connections to the file.
-    run_id : int
-        The run.
     release_s : float
         Longest time without giving others a turn, s.
     """
 
-    def __init__(self, gate: Gate, run_id: int, release_s: float = RELEASE_S) -> None:
-        self.run_id = run_id
+    def __init__(self, gate: Gate, release_s: float = RELEASE_S) -> None:
         self._gate = gate
         self._release_s = release_s
         self._busy = threading.RLock()
@@ -159,43 +154,15 @@ class RunWriter:
     ) -> None:
         self.let_go()
 
-    def append(
-        self,
-        from_tick: int,
-        to_tick: int,
-        columns: Mapping[str, np.ndarray],
-        nulls: Sequence[bool],
-        state: bytes,
-        digest: str,
-        happened: Callable[[Transaction], None] | None = None,
-    ) -> int:
-        """Append the ticks from `from_tick` up to `to_tick` of all machines, and keep them.
-
-        Parameters
-        ----------
-        from_tick, to_tick : int
-            Ticks that are stored already, and then.
-        columns, nulls
-            As in `chunk_table`; order of rows by machine, then time, reads fastest.
-        state : bytes
-            The simulation's state after these ticks, from which the run can go on.
-        digest : str
-            The digest's state after these ticks.
-        happened : callable, optional
-            Stores in the same transaction what happened meanwhile.
-
-        Returns
-        -------
-        int
-            Rows of the run that are stored.
-        """
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Open a transaction whose changes are all kept at its end, or none if an error leaves it."""
         with self._busy:
             self._stop_timer()
             con = self._open()
             try:
                 con.execute("BEGIN TRANSACTION")
-                transaction = Transaction(con, self._gate.path, writable=True)
-                rows = add_chunk(transaction, self.run_id, from_tick, to_tick, columns, nulls, state, digest, happened)
+                yield Transaction(con, self._gate.path, writable=True)
                 con.execute("COMMIT")
             except BaseException as error:
                 with contextlib.suppress(duckdb.Error):
@@ -205,7 +172,6 @@ class RunWriter:
                     raise translate(error, self._gate.path) from None
                 raise
             self._release_in_time()
-            return rows
 
     def let_go(self) -> None:
         """Close the file, once the chunk under way is stored; the next chunk opens it again."""
@@ -237,3 +203,57 @@ class RunWriter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class RunWriter(KeptOpen):
+    """A session that appends chunks to a run.
+
+    Each chunk is one transaction; once `append` returns, the chunk survives the death of the
+    process. Any thread may append, one at a time.
+
+    Parameters
+    ----------
+    gate : Gate
+        This process's connections to the file.
+    run_id : int
+        The run.
+    release_s : float
+        Longest time without giving others a turn, s.
+    """
+
+    def __init__(self, gate: Gate, run_id: int, release_s: float = RELEASE_S) -> None:
+        super().__init__(gate, release_s)
+        self.run_id = run_id
+
+    def append(
+        self,
+        from_tick: int,
+        to_tick: int,
+        columns: Mapping[str, np.ndarray],
+        nulls: Sequence[bool],
+        state: bytes,
+        digest: str,
+        happened: Callable[[Transaction], None] | None = None,
+    ) -> int:
+        """Append the ticks from `from_tick` up to `to_tick` of all machines, and keep them.
+
+        Parameters
+        ----------
+        from_tick, to_tick : int
+            Ticks that are stored already, and then.
+        columns, nulls
+            As in `chunk_table`; order of rows by machine, then time, reads fastest.
+        state : bytes
+            The simulation's state after these ticks, from which the run can go on.
+        digest : str
+            The digest's state after these ticks.
+        happened : callable, optional
+            Stores in the same transaction what happened meanwhile.
+
+        Returns
+        -------
+        int
+            Rows of the run that are stored.
+        """
+        with self.transaction() as tx:
+            return add_chunk(tx, self.run_id, from_tick, to_tick, columns, nulls, state, digest, happened)

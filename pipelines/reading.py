@@ -1,0 +1,64 @@
+"""What an experiment found, as one tidy table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twin.store import Store
+from twin.store.experiments import experiment_row, long_results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OWN = ("number", "run_id", "status")
+
+
+def run_rows(store: Store, name: str) -> list[dict[str, Any]]:
+    """Return the runs that an experiment asks for, in their order."""
+    number = experiment_row(store, name)["experiment_id"]
+    return store.rows("experiment_runs", {"experiment_id": number, "asked": True}, order_by="number")
+
+
+def results_of(store: Store, name: str) -> dict[str, dict[str, Any]]:
+    """Return the results of each complete run, by run id and name."""
+    found: dict[str, dict[str, Any]] = {}
+    for run, result, value, text in long_results(store, name):
+        found.setdefault(run, {})[result] = text if value is None else value
+    return found
+
+
+def tidy(store: Store, name: str, unfinished: bool = False) -> pd.DataFrame:
+    """Return one row a run: its parameters, then what it returned.
+
+    Parameters
+    ----------
+    store : Store
+        The plant.
+    name : str
+        The experiment.
+    unfinished : bool
+        Whether runs that are not complete are listed too, without results.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``number``, ``run_id``, ``status``, the parameters, and the results; a result that is named
+        like a parameter gets ``_returned``.
+    """
+    import pandas as pd
+
+    results = results_of(store, name)
+    rows = []
+    for run in run_rows(store, name):
+        if run["status"] != "complete" and not unfinished:
+            continue
+        row = {key: run[key] for key in OWN} | run["parameters"]
+        given = results.get(run["run_id"], {})
+        rows.append(row | {key if key not in row else f"{key}_returned": value for key, value in given.items()})
+    return pd.DataFrame(rows, columns=None if rows else list(OWN))
+
+
+def varied(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the parameters that are not the same in all runs, in the order of the first."""
+    names = list(dict.fromkeys(name for row in rows for name in row["parameters"]))
+    return [name for name in names if len({repr(row["parameters"].get(name)) for row in rows}) > 1]
