@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from twin.live import LiveSession
-from twin.live.dashboard import Dashboard, Feed
+from twin.live.dashboard import Dashboard
 from twin.live.live_figures import MOST_LINES, SignalFigures
-from twin.live.panel_base import Choices
+from twin.live.panel_choices import Choices
 from twin.live.panel_clock import ClockPanel
+from twin.live.panel_feed import Feed
 from twin.live.panel_table import MISSING, as_sparks, as_values
 from twin.live.panel_thin import Thinner
 from twin.plant import Plant

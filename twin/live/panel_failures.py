@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets
 
 from twin.live import panel_base as base
+from twin.live.panel_choices import Choices
 from twin.live.panel_table import Table
 from twin.times import SECOND_US
 
@@ -50,7 +51,7 @@ class FailuresPanel(base.Panel):
             self.injected,
         )
 
-    def refresh(self, choices: base.Choices) -> None:
+    def refresh(self, choices: Choices) -> None:
         super().refresh(choices)
         base.offer(self.machine, choices.machines)
         base.offer(self.mode, choices.modes)

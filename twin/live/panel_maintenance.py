@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets
 
 from twin.live import panel_base as base
+from twin.live.panel_choices import Choices
 from twin.live.panel_table import Row, Table
 
 MOST = 40
@@ -66,7 +67,7 @@ class MaintenancePanel(base.Panel):
             self.tasks,
         )
 
-    def refresh(self, choices: base.Choices) -> None:
+    def refresh(self, choices: Choices) -> None:
         super().refresh(choices)
         base.offer(self.machine, choices.machines)
         base.offer(self.action, choices.actions)

@@ -8,6 +8,7 @@ from typing import Any
 import ipywidgets
 
 from twin.live import panel_base as base
+from twin.live.panel_choices import Choices
 from twin.live.panel_table import Table
 
 
@@ -50,7 +51,7 @@ class ScenariosPanel(base.Panel):
             self.active,
         )
 
-    def refresh(self, choices: base.Choices) -> None:
+    def refresh(self, choices: Choices) -> None:
         super().refresh(choices)
         base.offer(self.scenario, choices.scenarios)
         base.offer(self.machines, choices.machines)

@@ -16,10 +16,11 @@ from twin.catalog.parameters import CHANNELS
 from twin.live import panel_base as base
 from twin.live.bridge import Mirror
 from twin.live.live_figures import KINDS, LEVEL_COLORS, MOST_LINES, PALETTE, Shade, SignalFigures
+from twin.live.panel_choices import Option
 from twin.live.panel_thin import Thinner
 
 AUTO = 0
-WINDOWS: tuple[base.Option, ...] = (
+WINDOWS: tuple[Option, ...] = (
     ("auto: 2 min of real time", AUTO),
     *((label, seconds * 1_000_000) for label, seconds in (
         ("1 min", 60), ("10 min", 600), ("1 h", 3_600), ("6 h", 21_600), ("1 d", 86_400), ("7 d", 604_800)
