@@ -257,7 +257,7 @@ def local_copy(url: str, name: str) -> Path:
 @cache
 def versions() -> dict[str, str]:
     """Return the software that makes results."""
-    from twin.run import versions as of_runs
+    from twin.run_rows import versions as of_runs
 
     return of_runs()
 
