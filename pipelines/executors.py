@@ -18,8 +18,9 @@ from pipelines.tasks import Outcome, Task
 from twin.errors import BadRequest, TwinError
 
 _LOOK_S = 5.0
-GRACE_S = 30.0
-"""How much longer than its time limit a run is waited for: its worker should have ended it by then."""
+GRACE_S = 180.0
+"""How much longer than its time limit a run is waited for: the kernel may have to
+start first, and then its worker should have ended it."""
 
 
 class Executor(Protocol):

@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,13 @@ class _Client(PapermillNotebookClient):
     """Begins each run with a clean kernel."""
 
     begin = ""
+    started: Callable[[], None] = staticmethod(lambda: None)
 
     def papermill_execute_cells(self) -> None:
         reply = self.wait_for_reply(self.kc.execute(self.begin, silent=True, store_history=False))
         if reply is None or reply["content"]["status"] != "ok":
             raise RuntimeError(f"the kernel could not be cleaned: {reply and reply['content'].get('evalue')}")
+        self.started()
         super().papermill_execute_cells()
 
 
@@ -62,7 +64,14 @@ class _Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, manager: Any = None, begin: str = "", timeout_s: float = 0.0, **_: Any
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        manager: Any = None,
+        begin: str = "",
+        timeout_s: float = 0.0,
+        started: Callable[[], None] = lambda: None,
+        **_: Any,
     ) -> Any:
         client = _Client(
             nb_man,
@@ -74,7 +83,7 @@ class _Engine(NBClientEngine):
             shell_timeout_interval=1,
             log=logging.getLogger("papermill"),
         )
-        client.begin = begin
+        client.begin, client.started = begin, started
         try:
             return client.execute()
         finally:
@@ -112,7 +121,7 @@ def execute(
     manager = kernel.take(runs_per_kernel)
     begin = _BEGIN.format(folder=str(executed.parent), seed=seed)
     began = time.monotonic()
-    with _limit(kernel, timeout_s) as late, _log(executed.with_name("log.txt")):
+    with _limit(kernel, timeout_s) as (late, started), _log(executed.with_name("log.txt")):
         try:
             papermill.execute_notebook(
                 str(template),
@@ -122,6 +131,7 @@ def execute(
                 manager=manager,
                 begin=begin,
                 timeout_s=timeout_s,
+                started=started,
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
@@ -147,8 +157,11 @@ def execute(
 
 
 @contextlib.contextmanager
-def _limit(kernel: SharedKernel, timeout_s: float) -> Iterator[threading.Event]:
-    """End the kernel when the time is over: a time limit on each cell does not limit the whole."""
+def _limit(kernel: SharedKernel, timeout_s: float) -> Iterator[tuple[threading.Event, Callable[[], None]]]:
+    """End the kernel when the time is over: a time limit on each cell does not limit the whole.
+
+    Gives an event that says so, and what starts the clock: once the kernel is there.
+    """
     late = threading.Event()
 
     def end() -> None:
@@ -157,9 +170,8 @@ def _limit(kernel: SharedKernel, timeout_s: float) -> Iterator[threading.Event]:
 
     timer = threading.Timer(timeout_s, end)
     timer.daemon = True
-    timer.start()
     try:
-        yield late
+        yield late, timer.start
     finally:
         timer.cancel()
 

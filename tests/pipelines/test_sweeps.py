@@ -35,6 +35,7 @@ def errors(db: Path) -> dict[str, str]:
     return {row["what"]: row["error"] for row in rows if row["status"] == "failed"}
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_who_does_the_runs_or_in_which_order(
     db: Path, spin: dict[str, Any], tmp_path: Path, in_order: Callable[..., Any], digests: Digests
 ) -> None:
@@ -110,6 +111,7 @@ def test_values_of_every_kind_arrive_as_they_are(db: Path, in_order: Any, twin: 
     del twin
 
 
+@pytest.mark.slow
 def test_runs_that_go_wrong_stop_nobody_and_say_why(db: Path, tmp_path: Path) -> None:
     flag = str(tmp_path / "flag")
     experiment = {
@@ -272,6 +274,7 @@ def test_a_full_disk_stops_the_sweep_and_it_resumes(
         quiet(once | {"expect_run_mb": 1000, "name": "big"}, other, executor=in_order(), out=str(small_disk / "big"))
 
 
+@pytest.mark.slow
 def test_memory_of_a_worker_stays_flat(db: Path) -> None:
     quiet({"name": "memory", "function": "sweep_jobs:memory", "grid": {"i": list(range(400))}}, db, workers=1)
     table = tidy(Plant.open(db).store, "memory")
@@ -287,6 +290,7 @@ def test_executors_have_names() -> None:
     pool.close()
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_a_fault_of_one_line(db: Path, spin: dict[str, Any]) -> None:
     with pytest.raises(TwinError, match=r"^there is no Dask scheduler at tcp://127\.0\.0\.1:9") as error:
         quiet(spin, db, executor="dask://127.0.0.1:9")
@@ -294,6 +298,7 @@ def test_a_scheduler_that_is_not_there_is_a_fault_of_one_line(db: Path, spin: di
     assert Plant.open(db).store.rows("experiment_progress")[0]["running"] == 0
 
 
+@pytest.mark.slow
 def test_the_command_line_from_dry_run_to_removal(
     db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
