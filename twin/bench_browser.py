@@ -136,6 +136,16 @@ class Page:
         took_ms = after["data_at_ms"] - before["data_at_ms"]
         return float(1e3 * (after["data_frames"] - before["data_frames"]) / took_ms)
 
+    def applied_hz(self, seconds: float = 5.0, view: int = 0) -> float:
+        """Return the patches a second that reach a mirrored figure, by the page's clock, over so many seconds.
+
+        Patches that a busy page applies together, and paints once for, count one by one.
+        """
+        before, since_ms = self.mirror(view)["frames"], self.now_ms()
+        self.wait("until => performance.now() >= until", since_ms + 1e3 * seconds, START_S + seconds)
+        frames, now_ms = self.evaluate("i => [__twin_mirror.views[i].frames, performance.now()]", view)
+        return float(1e3 * (frames - before) / (now_ms - since_ms))
+
     def close(self) -> None:
         """Close the page."""
         self.page.close(run_before_unload=False)
@@ -165,6 +175,14 @@ class LabPage(Page):
         self.evaluate("i => { jupyterapp.shell.currentWidget.content.activeCellIndex = i; }", cell)
         self._command("notebook:run-cell", wait, timeout_s)
 
+    def running(self) -> bool:
+        """Whether what was started last still runs; the kernel's own status turns idle with each answer to a widget."""
+        return bool(self.evaluate("window.__rig_done === null"))
+
+    def wait_done(self, timeout_s: float = START_S) -> None:
+        """Wait for the end of what was started last."""
+        self.wait("window.__rig_done !== null", timeout_s=timeout_s)
+
     def save(self) -> None:
         """Save the notebook."""
         self._command("docmanager:save", True, START_S)
@@ -186,7 +204,7 @@ class LabPage(Page):
     def _command(self, name: str, wait: bool, timeout_s: float) -> None:
         self.evaluate(_START_COMMAND, name)
         if wait:
-            self.wait("window.__rig_done !== null", timeout_s=timeout_s)
+            self.wait_done(timeout_s)
             error = self.evaluate("window.__rig_done")
             if error:
                 raise RuntimeError(f"{name}: {error}")
