@@ -19,6 +19,11 @@ def test_a_plant_of_schema_2_gets_the_tables_and_keeps_its_rows(plant: Path) -> 
         for table in ("experiment_results", "experiment_runs", "experiments"):
             con.execute(f"DROP TABLE {table}")
         con.execute("DROP TYPE experiment_status")
+        con.execute("DROP TABLE session_commands")
+        views = con.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+        for (view,) in views:
+            con.execute(f'DROP VIEW IF EXISTS "{view}" CASCADE')
+        con.execute("ALTER TABLE runs DROP COLUMN live")
         con.execute("UPDATE plant_info SET value = '2' WHERE key = 'schema_version'")
     store = Store.open(plant)
     assert store.get("plant_info", "schema_version") == {"key": "schema_version", "value": str(SCHEMA_VERSION)}
