@@ -251,6 +251,7 @@ class View {
   visibility_changed() {
     if (!this.started) return;
     if (document.hidden) {
+      this.answered(); // what was to be asked is asked on return
       this.follows = false;
       this.send("hidden");
     } else {
