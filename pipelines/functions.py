@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twin.catalog.models import Effect, Scenario
+from twin.catalog.models import scenario_from_inputs
 from twin.catalog.parameters import CHANNELS
 from twin.errors import BadRequest
 from twin.plan import Activation, Injection, Plan
@@ -99,10 +100,9 @@ def severity_response(
     return {"cohens_d": dict(zip(CHANNELS, sizes.tolist(), strict=True)), "effect": float(np.abs(sizes).mean())}
 
 
-def asked(plan: Plan, inputs: dict[str, float]) -> Plan:
+def asked(plan: Plan, inputs: Mapping[str, Any]) -> Plan:
     """Return a plan in which all machines are asked for the same inputs from its start on."""
-    effects = tuple(Effect.model_validate({"parameter": name, "value": value}) for name, value in inputs.items())
-    scenario = Scenario(name="sampled", priority=100, effects=effects)
+    scenario = scenario_from_inputs("sampled", priority=100, **inputs)
     activations = [
         Activation(scenario=scenario.name, machine_id=machine.machine_id, start_us=plan.start_us)
         for machine in plan.machines
@@ -160,6 +160,5 @@ def simulate(plan: Plan) -> Chunk:
 
 
 def _settled(chunk: Chunk) -> NDArray[np.float64]:
-    ticks = chunk.rows // len(set(chunk.machine_id.tolist()[:: chunk.ticks]))
-    values = chunk.values.reshape(len(CHANNELS), -1, ticks)[:, :, round(ticks * _SETTLED) :]
+    values = chunk.values.reshape(len(CHANNELS), -1, chunk.ticks)[:, :, round(chunk.ticks * _SETTLED) :]
     return values.reshape(len(CHANNELS), -1).astype(np.float64)

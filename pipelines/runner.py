@@ -20,7 +20,6 @@ from pipelines.executors import Executor, executor_of
 from pipelines.experiment import OURS, Experiment
 from pipelines.grid import MOST_RUNS, points, refuse_too_many
 from pipelines.identity import catalog_sha256, code_sha256, run_id
-from pipelines.interrupts import CtrlC
 from pipelines.output import FAILED, Output, Unwritable, folder
 from pipelines.progress import Progress, Say
 from pipelines.tasks import Outcome, Task
@@ -28,6 +27,7 @@ from pipelines.templates import Template, template_of
 from pipelines.worker import found
 from twin.cache import is_warm
 from twin.errors import BadRequest, RunInterrupted, StoreFault, TwinError
+from twin.interrupts import CtrlC
 from twin.plant import Plant
 from twin.store import Store
 from twin.store.experiments import ExperimentWriter, Finished, counts, measured, statuses, write_snapshot
@@ -310,7 +310,7 @@ class _Sweep:
 
     def carry_out(self, executor: str | Executor, workers: int | None) -> None:
         """Do what is left."""
-        with CtrlC(lambda: self._came.put(None)) as ctrl_c:
+        with CtrlC(self._pressed) as ctrl_c:
             claimed = self._claim()
             if not claimed and not self._others():
                 return
@@ -329,6 +329,10 @@ class _Sweep:
                     self._merge_ended(everything=True)
             if ctrl_c.pressed and not self._finished():
                 raise self._interrupted()
+
+    def _pressed(self) -> None:
+        print("\nfinishing the runs under way; Ctrl-C again abandons them", file=sys.stderr)
+        self._came.put(None)
 
     def _loop(self, crew: Executor, waiting: list[dict[str, Any]], ctrl_c: CtrlC) -> None:
         kind = self.prepared.experiment.kind

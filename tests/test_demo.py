@@ -12,7 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import twin
-from twin import demo
+from twin import bench_browser, demo
 from twin.catalog.parameters import CHANNELS
 from twin.errors import BadRequest, TwinError
 
@@ -150,7 +150,7 @@ def test_outside_of_a_clone_it_says_so(
 
 
 def test_a_picture_needs_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "chromium_path", lambda: None)
+    monkeypatch.setattr(bench_browser, "chromium_path", lambda: None)
     with pytest.raises(BadRequest, match="Chromium"):
         demo.picture(tmp_path / "page.html", tmp_path / "image.png")
 

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS: tuple[tuple[int, str], ...] = (
-    (0, r"twin\.(catalog|errors|times|portable|cache|borrow)"),
+    (0, r"twin\.(catalog|errors|times|portable|cache|borrow|interrupts)"),
     (1, r"twin\.(noise|physics|wear|parts|monitor|digest|layout|life_layout|inputs|instruments|transport)"),
     (2, r"twin\.(kernel|lives)"),
     (3, r"twin\.(plan|policy|timeline)"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,7 +28,26 @@ if TYPE_CHECKING:
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(context_settings=_CONTEXT)
+class _Commands(click.Group):
+    """The commands of this floor, and those that floors above add as entry points, loaded when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_added()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and cmd_name in (added := _added()):
+            found = added[cmd_name].load()
+        return found
+
+
+def _added() -> dict[str, Any]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group="pdm_twin.commands")}
+
+
+@click.group(cls=_Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="twin")
 def cli() -> None:
     """Simulate a plant of machines, and keep its telemetry in a DuckDB file.
@@ -106,9 +124,8 @@ def simulate(db: str, as_json: bool, **options: Any) -> None:
     """Simulate a span of time and store its telemetry and what happens.
 
     A plant that does not exist is created: the sample plant. --machines takes names, 'all', or a
-    whole number: how many. The same command after an
-    interruption resumes the run; after a complete run it returns that run. --new starts
-    another.
+    whole number: how many. The same command after an interruption resumes the run; after a
+    complete run it returns that run. --new starts another.
     """
     policies = options.pop("policies")
     policy = policies[0] if len(policies) == 1 else list(policies) or None
@@ -180,9 +197,10 @@ def digest(db: str, as_json: bool, run: str) -> None:
 @click.argument("run")
 @click.option("--verify", is_flag=True, help="Compare the replay's digest with the stored one (the default).")
 def replay(db: str, as_json: bool, run: str, verify: bool) -> None:
-    """Simulate a run's stored plan again and compare the digests; nothing is written.
+    """Simulate a run's stored plan again and compare the digests; no row is written.
 
-    RUN is a run's id, or 'latest'. Exit status 1 when they differ.
+    RUN is a run's id, or 'latest'; that of a live session that was killed is completed first.
+    Exit status 1 when they differ.
     """
     del verify  # there is nothing else that a replay could be for
     found = opened(db).runs.get(run)
@@ -256,8 +274,6 @@ def bench(rows: int, as_json: bool) -> None:
 
 for _command in (scenario, failure, maintenance, machine, technician, alarm, runs, what_if, upcoming, realism):
     cli.add_command(_command)
-for _point in entry_points(group="pdm_twin.commands"):  # of floors above, which this one may not import
-    cli.add_command(_point.load())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

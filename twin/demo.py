@@ -11,7 +11,6 @@ import contextlib
 import csv
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -36,11 +35,6 @@ START_TIMEOUT_S = 120
 CELL_TIMEOUT_S = 600
 PICTURE_WIDTH_PX = 960
 TOOLBAR_WIDTH_PX = 36
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-CHROMIUM_ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-)  # fmt: skip
 
 _OFFLINE_TEMPLATE = """{% extends 'lab/index.html.j2' %}
 {% block html_head_js_requirejs %}{% endblock %}
@@ -250,11 +244,6 @@ def _is_widget(output: Any) -> bool:
     return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
-def chromium_path() -> str | None:
-    """Return the path of an installed Chromium or Chrome, if there is one."""
-    return next((path for path in map(shutil.which, CHROMIUM) if path), None)
-
-
 def picture(html: Path, image: Path, figure: int = 1) -> Path:
     """Take a picture of one figure of a page, with Chromium and without the network.
 
@@ -270,15 +259,9 @@ def picture(html: Path, image: Path, figure: int = 1) -> Path:
     Path
         The picture.
     """
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        raise BadRequest("a picture needs playwright: pip install playwright (part of the extra 'dev')") from error
-    browser_path = chromium_path()
-    if browser_path is None:
-        raise BadRequest("a picture needs Chromium on the path (Debian, Ubuntu: apt install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=[*CHROMIUM_ARGUMENTS])
+    from twin.bench_browser import chromium
+
+    with chromium() as browser:
         size: Any = {"width": PICTURE_WIDTH_PX, "height": 800}
         page = browser.new_page(viewport=size, device_scale_factor=1.5, offline=True)
         page.goto(html.resolve().as_uri())
@@ -288,7 +271,6 @@ def picture(html: Path, image: Path, figure: int = 1) -> Path:
         place.scroll_into_view_if_needed()
         box: Any = place.bounding_box()
         page.screenshot(path=str(image), clip=box | {"width": box["width"] - TOOLBAR_WIDTH_PX})
-        browser.close()
     return image
 
 

@@ -133,24 +133,34 @@ class Recording:
         if self.tick == 0:
             self._store.delete_run(self.run_id)
         else:
-            close_session(self._store, self.run_id, wall_s)
+            _complete(self._store, self.run_id, wall_s)
 
 
-def close_session(store: Store, run_id: int, wall_s: float = 0.0) -> RunRow:
-    """Complete a session's run from what is stored of it: its plan ends there, and all that happened is written.
+def close_session(store: Store, run_id: int) -> RunRow:
+    """Complete the run of a session that was killed, from what is stored of it.
 
     Raises
     ------
     BadRequest
-        If the run is no session, or has no reading yet.
+        If the run is no session, or has no reading yet, or this process is driving it.
     PlantBusy
         If another process is driving it.
     """
-    row = store.claim_run(run_id)
-    saved = store.load_state(run_id)
-    if not row.live or saved is None:
-        what = "has no reading yet; delete it" if row.live else "is no live session; simulate its plan to its end"
-        raise BadRequest(f"run {run_id} {what}")
+    row = store.get_run(run_id)
+    if not row.live:
+        raise BadRequest(f"run {run_id} is no live session; simulate its plan to its end")
+    if row.status == "running" and row.written_here:
+        raise BadRequest(f"run {run_id} is a live session that goes on in this process; stop the session first")
+    if row.committed_ticks == 0:
+        raise BadRequest(f"run {run_id} has no reading yet; delete it")
+    store.claim_run(run_id)
+    return _complete(store, run_id)
+
+
+def _complete(store: Store, run_id: int, wall_s: float = 0.0) -> RunRow:
+    """Let a session's plan end where its readings do, and write all that happened."""
+    row, saved = store.get_run(run_id), store.load_state(run_id)
+    assert saved is not None
     plan = cut(Plan.from_json(row.plan), saved[0])
     with Simulation(plan.model_copy(update={"telemetry": False})) as simulation:
         events = simulation.advance(plan.ticks).events

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any
 
 from twin.cache import is_warm, source_hash
 from twin.catalog.parameters import CHANNELS
 from twin.decisions import Decide, called
 from twin.digest import as_text, join
 from twin.errors import PolicyFault, RunInterrupted, TwinError
+from twin.interrupts import CtrlC
 from twin.pacing import chunk_ticks, portion, progress_bar
 from twin.plan import Plan
 from twin.policy import PolicyLike
@@ -172,7 +172,7 @@ def simulate(
     with (
         _marked(store, run_id),
         Simulation(plan, threads or _kernel_threads(plan), decide) as simulation,
-        _CtrlC() as ctrl_c,
+        CtrlC() as ctrl_c,
     ):
         if saved is not None:
             simulation.restore(saved[1])
@@ -313,42 +313,8 @@ def _marked(store: Store, run_id: int) -> Iterator[None]:
         raise
 
 
-class _CtrlC:
-    """Ctrl-C while a run is written: taken between two chunks, where nothing is half done.
-
-    In the middle of a statement DuckDB would make an error of its own of it, and in the middle of a
-    queue's bookkeeping it could leave a lock behind. The second Ctrl-C does not wait.
-    """
-
-    def __init__(self) -> None:
-        self.pressed = False
-        self.wake: Callable[[], object] = bool
-        self._before: Any = None
-
-    def __enter__(self) -> Self:
-        before = signal.getsignal(signal.SIGINT)
-        if callable(before) and threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._press)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _press(self, *_: object) -> None:
-        if self.pressed:
-            raise KeyboardInterrupt
-        self.pressed = True
-        self.wake()
-
-    def check(self) -> None:
-        """Raise if Ctrl-C was pressed."""
-        if self.pressed:
-            raise KeyboardInterrupt
-
-
 def _write(
-    store: Store, run_id: int, simulation: Simulation, total: tuple[int, int], progress: bool, ctrl_c: _CtrlC
+    store: Store, run_id: int, simulation: Simulation, total: tuple[int, int], progress: bool, ctrl_c: CtrlC
 ) -> tuple[int, int]:
     """Write what is left of a simulation, and return the digests of the run's telemetry and events."""
     plan, stop = simulation.plan, threading.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -12,7 +12,8 @@ from twin.agenda import OWN_NUMBERS
 from twin.catalog.checks import refusal
 from twin.catalog.models import Scenario
 from twin.errors import BadRequest, shown, unknown
-from twin.plan import Activation, Plan, PlannedTask
+from twin.plan import Activation, Injection, Plan, PlannedTask
+from twin.plant_base import overlap
 from twin.policy import PolicyLike, Rule, parse
 from twin.times import format_time, parse_time
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from twin.results import RunRecord
 
+_Span = TypeVar("_Span", Activation, Injection)
 FIRST_NUMBER = 9 * OWN_NUMBERS
 """Work orders of a what-if are numbered from here, so that no other work order changes its number."""
 FIGURES = (
@@ -196,13 +198,8 @@ def activated(plan: Plan, scenario: Scenario, at: int, end: int | None, ids: Seq
     if end is not None and end <= at:
         raise BadRequest(f"until must be later than at, got {format_time(end)}")
     for other in plan.activations:
-        began = other.end_us is None or other.end_us > at
-        if (
-            other.scenario == scenario.name
-            and other.machine_id in ids
-            and began
-            and (end is None or other.start_us < end)
-        ):
+        same = other.scenario == scenario.name and other.machine_id in ids
+        if same and overlap((at, end), (other.start_us, other.end_us)):
             name = next(m.name for m in plan.machines if m.machine_id == other.machine_id)
             raise BadRequest(f"scenario {scenario.name!r} is active on {name} at that time already; leave it out")
     new = tuple(Activation(scenario=scenario.name, machine_id=i, start_us=at, end_us=end) for i in ids)
@@ -221,12 +218,17 @@ def _cleared(plan: Plan, mode: str, at: int, ids: Sequence[int]) -> tuple[Any, .
             f"no injection of {shown(mode)} to clear at {format_time(at)}; "
             f"injected: {', '.join(sorted({i.failure_mode for i in plan.injections})) or 'nothing'}"
         )
+    return ended(plan.injections, concerned, at)
+
+
+def ended(spans: Sequence[_Span], concerned: Sequence[_Span], at: int) -> tuple[_Span, ...]:
+    """Return activations or injections of which some end at a time; what only begins then has never been."""
     kept = []
-    for injection in plan.injections:
-        if injection not in concerned:
-            kept.append(injection)
-        elif injection.start_us < at:
-            kept.append(injection.model_copy(update={"end_us": at}))
+    for span in spans:
+        if span not in concerned:
+            kept.append(span)
+        elif span.start_us < at:
+            kept.append(span.model_copy(update={"end_us": at}))
     return tuple(kept)
 
 

@@ -13,22 +13,7 @@ if TYPE_CHECKING:
 class Workbench(Plant):
     """A plant, and the screens to drive and watch it."""
 
-    def live(
-        self,
-        *,
-        speed: float = 60.0,
-        start: Any = None,
-        machines: Any = "all",
-        interval: Any = "auto",
-        rate_hz: float = 10.0,
-        seed: int = 0,
-        wear: str = "used",
-        policy: Any = None,
-        name: str = "",
-        store: bool = True,
-        resume: int | None = None,
-        playing: bool = True,
-    ) -> Dashboard:
+    def live(self, *, speed: float = 60.0, playing: bool = True, **options: Any) -> Dashboard:
         """Return a control room in which the plant runs by the clock.
 
         A session of this process that drives the same plant is stopped. What is seen is stored as a run
@@ -38,27 +23,12 @@ class Workbench(Plant):
         ----------
         speed : float
             Seconds of the plant in a second, 0.1 to 10,000.
-        start : time, optional
-            First reading, UTC; 2026-01-05 when not given.
-        machines : str, int or iterable
-            A name, an id, several of them, or ``"all"``.
-        interval : duration
-            Time between two readings; ``"auto"``: 1 s, or 0.1 s below ten times real time.
-        rate_hz : float
-            Updates in a second, 0.2 to 30.
-        seed : int
-            The address of all noise.
-        wear, policy
-            As in `simulate`; a policy is no function here.
-        name : str
-            What to call the run.
-        store : bool
-            Whether the session becomes a run of the plant.
-        resume : int, optional
-            Go on with the run of a session that was killed.
         playing : bool
             Whether time passes from the beginning; otherwise drive it with ``.session.advance(ticks)`` and
             ``.update_now()``.
+        **options
+            As for `twin.live.LiveSession`: ``start``, ``machines``, ``interval``, ``rate_hz``, ``seed``,
+            ``wear``, ``policy``, ``name``, ``store``, ``resume``.
 
         Returns
         -------
@@ -69,20 +39,7 @@ class Workbench(Plant):
         from twin.live.session import LiveSession, stop_former
 
         stop_former(self.path)
-        session = LiveSession(
-            self,
-            start=start,
-            machines=machines,
-            interval=interval,
-            speed=speed,
-            rate_hz=rate_hz,
-            seed=seed,
-            wear=wear,
-            policy=policy,
-            name=name,
-            store=store,
-            resume=resume,
-        )
+        session = LiveSession(self, speed=speed, **options)
         if playing:
             session.start()
         return Dashboard(session, start=playing)

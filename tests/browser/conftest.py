@@ -9,23 +9,18 @@ from typing import Any
 import pytest
 from lab import Lab, Voila
 
-from twin import demo
+from twin import bench_browser
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    path = demo.chromium_path()
-    if path is None:
+    if bench_browser.chromium_path() is None:
         reason = "no Chromium on the path (Debian, Ubuntu: apt install chromium)"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=[*demo.CHROMIUM_ARGUMENTS])
+    with bench_browser.chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

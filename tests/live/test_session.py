@@ -297,3 +297,46 @@ def test_the_history_is_bounded_and_whole(plant: Plant) -> None:
     assert np.array_equal(kept.values, whole.values[:, 1:2, -100:], equal_nan=True)
     assert kept.ts_us[-1] == parse_time("2026-01-05") + 349_000_000
     session.stop()
+
+
+def test_reset_begins_with_what_the_tables_say_now(recorded: tuple[Plant, LiveSession]) -> None:
+    plant, session = recorded
+    session.advance(1)
+    mode = plant.failure_modes.definition("bearing_degradation")
+    plant.failure_modes.update(mode.name, description="as we see it now")
+    refused = session.inject(mode.name, "M-001", severity="high")
+    session.advance(1)
+    assert "reset begins again" in refused.message
+    session.reset()
+    done = session.inject(mode.name, "M-001", severity="high")
+    session.advance(1)
+    assert done.status == "done", done.message
+    assert session.tick == 1
+    assert session.plan.wear == "used"
+
+
+def test_a_session_that_was_gone_on_with_forgets_its_clicks_at_a_reset(tmp_path: Path) -> None:
+    plant = Plant.create(tmp_path / "own.duckdb", machines=2)
+    session = LiveSession(plant, interval="1min", policy="periodic:1d:inspect")
+    session.inject("sensor_drift", "M-001", severity="high")
+    session.advance(5)
+    assert session.flush()
+    again = LiveSession(plant, resume=session.run_id)  # as if the first had been killed
+    assert len(again.plan.injections) == 1
+    again.reset()
+    again.advance(1)
+    assert again.plan.injections == ()
+    assert [rule.text() for rule in again.plan.policies] == [rule.text() for rule in session.plan.policies]
+    again.stop()
+
+
+def test_the_run_of_a_session_that_goes_on_is_not_closed_behind_its_back(recorded: tuple[Plant, LiveSession]) -> None:
+    plant, session = recorded
+    session.advance(100)
+    assert session.flush()
+    with pytest.raises(BadRequest, match="stop the session first"):
+        plant.runs.get(session.run_id).replay()
+    session.advance(100)
+    session.stop()
+    assert session.error is None
+    assert plant.runs.get(session.run_id).verify()

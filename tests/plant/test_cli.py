@@ -297,7 +297,9 @@ def test_an_interrupted_run_says_so_and_the_same_command_resumes_it(db: Path) ->
 
 def test_every_command_has_help() -> None:
     def walk(command: click.Command, path: list[str]) -> list[list[str]]:
-        children = command.commands.items() if isinstance(command, click.Group) else ()
+        context = click.Context(command)
+        names = command.list_commands(context) if isinstance(command, click.Group) else []
+        children = [(name, command.get_command(context, name)) for name in names]
         return [path] + [found for name, child in children for found in walk(child, [*path, name])]
 
     for path in walk(cli, []):

@@ -19,7 +19,10 @@ SECTIONS = {part.splitlines()[0].strip(): part for part in PARTS}
 
 def commands(command: click.Command, path: str = "twin") -> Iterator[tuple[str, click.Command]]:
     yield path, command
-    for name, child in getattr(command, "commands", {}).items():
+    context = click.Context(command)
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        child = command.get_command(context, name)
+        assert child is not None
         yield from commands(child, f"{path} {name}")
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from twin.workshop import Task
 
 MOST_LOGGED = 10_000
+SPEEDS = (0.1, 10_000.0)
+"""Seconds of the plant in a second, from and to."""
 
 
 class Asking:
@@ -161,7 +163,7 @@ class Asking:
         """Let that many seconds of the plant pass in a second, 0.1 to 10,000."""
 
         def prepare() -> Apply:
-            checked = check_number(speed, "speed", 0.1, 10_000.0)
+            checked = check_number(speed, "speed", *SPEEDS)
             return lambda _plan, _at: self._set_speed(checked)
 
         return self._send("set_speed", {"speed": speed}, prepare)
@@ -176,8 +178,13 @@ class Asking:
         return self._send("run_until", {"time": time}, prepare)
 
     def reset(self) -> Command:
-        """Begin again at the first tick, as a new run; what was asked is forgotten."""
-        return self._send("reset", {}, lambda: lambda _plan, _at: self._reset())
+        """Begin again at the first tick, as a new run, with what stands in the plant's tables now."""
+
+        def prepare() -> Apply:
+            first = self._first_plan()
+            return lambda _plan, _at: self._reset(first)
+
+        return self._send("reset", {}, prepare)
 
     def log(self) -> list[Command]:
         """Return the commands so far, oldest first."""
@@ -289,7 +296,10 @@ class Asking:
     def _run_until(self, until_us: int) -> Outcome: ...
 
     @abstractmethod
-    def _reset(self) -> Outcome: ...
+    def _reset(self, first: Plan) -> Outcome: ...
+
+    @abstractmethod
+    def _first_plan(self) -> Plan: ...
 
 
 def _plain(value: Any) -> Any:

@@ -151,10 +151,16 @@ class Follower(Asking, Watching):
     def _enqueue(self, command: Command) -> None:
         command.answer(REFUSED, _ONLY_SEEN, self.tick, self.now_us)
 
+    def _first_plan(self) -> Plan:
+        raise BadRequest(_ONLY_SEEN)
+
+    def _reset(self, first: Plan) -> Outcome:
+        return self._play()
+
     def _play(self) -> Outcome:
         raise BadRequest(_ONLY_SEEN)
 
-    _pause = _reset = _play
+    _pause = _play
 
     def _step(self, ticks: int) -> Outcome:
         return self._play()
@@ -172,7 +178,7 @@ def _session_row(plant: Plant, run: int | str) -> RunRow:
         if not row.live:
             raise BadRequest(f"run {row.run_id} is no live session; plots.signals shows a run that was simulated")
         return row
-    sessions = [r["run_id"] for r in plant.runs.rows() if plant.store.get_run(r["run_id"]).live]
+    sessions = plant.store.rows("runs", {"live": True})
     if not sessions:
         raise BadRequest("the plant has no live session yet; plant.live() begins one")
-    return plant.store.get_run(max(sessions))
+    return plant.store.get_run(sessions[-1]["run_id"])

@@ -97,10 +97,9 @@ class Recorder:
         return self._recording.run_id
 
     @property
-    def resumed(self) -> tuple[int, bytes] | None:
-        """Where a run that is gone on with stands: its tick, and the simulation's state."""
-        state = self._recording.state
-        return None if state is None else (self._recording.tick, state)
+    def state(self) -> bytes | None:
+        """The simulation's state where a run stands that is gone on with."""
+        return self._recording.state
 
     def put(self, batch: Batch) -> bool:
         """Store a batch soon, and return whether there is room for more."""

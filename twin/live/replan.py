@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twin.agenda import OWN_NUMBERS
 from twin.catalog.models import FailureMode, Scenario
 from twin.errors import BadRequest, unknown
 from twin.live.commands import Outcome
 from twin.plan import Injection, Plan, PlannedTask
 from twin.plant_base import overlap, when
 from twin.times import format_time
-from twin.what_if import activated
+from twin.what_if import FIRST_NUMBER, activated, ended
 from twin.workshop import CANCELLED, DONE, IN_PROGRESS, Task
-
-FIRST_NUMBER = 9 * OWN_NUMBERS
 
 
 def names(plan: Plan, ids: Sequence[int]) -> str:
@@ -44,24 +41,19 @@ def deactivate(plan: Plan, at: int, name: str, ids: Sequence[int]) -> Outcome:
     if not running or (idle and not everywhere):
         active = sorted({a.scenario for a in plan.activations if _runs(a, at)}) or ["none"]
         raise BadRequest(f"{name!r} is not active on {names(plan, idle)}; active scenarios: {', '.join(active)}")
-    kept = []
-    for activation in plan.activations:
-        if activation not in running:
-            kept.append(activation)
-        elif activation.start_us < at:
-            kept.append(activation.model_copy(update={"end_us": at}))
-    ended = sorted({a.machine_id for a in running})
-    return Outcome(
-        {"activations": tuple(kept)}, f"{name} is no longer active on {names(plan, ended)}", machine_id=_one(ended)
-    )
+    where = sorted({a.machine_id for a in running})
+    fields = {"activations": ended(plan.activations, running, at)}
+    return Outcome(fields, f"{name} is no longer active on {names(plan, where)}", machine_id=_one(where))
 
 
 def inject(plan: Plan, at: int, mode: FailureMode, machine_id: int, level: float, ttf_us: int | None) -> Outcome:
     """Put a failure into a machine."""
     if plan.failure_modes.get(mode.name, mode) != mode:
-        raise BadRequest(f"{mode.name} has been changed since the session began: reset it to use the new definition")
+        raise BadRequest(
+            f"{mode.name} has been changed since the session began; reset begins again with the new definition"
+        )
     if mode.wear is not None and plan.wear != "off" and mode.name not in plan.failure_modes:
-        raise BadRequest(f"{mode.name} wears and was created after the session began: reset it to use it")
+        raise BadRequest(f"{mode.name} wears and was created after the session began; reset begins again with it")
     number = max((i.injection_id for i in plan.injections), default=0) + 1
     new = Injection(
         injection_id=number,
@@ -89,12 +81,8 @@ def clear(plan: Plan, at: int, number: int) -> Outcome:
     if number not in known:
         raise unknown("injection that is active now:", number, [str(n) for n in sorted(known)])
     found = known[number]
-    if found.start_us < at:
-        ended = tuple(i if i is not found else i.model_copy(update={"end_us": at}) for i in plan.injections)
-    else:
-        ended = tuple(i for i in plan.injections if i is not found)
     what = f"{found.failure_mode} in {names(plan, [found.machine_id])} is cleared (injection {number})"
-    return Outcome({"injections": ended}, what, number, found.machine_id)
+    return Outcome({"injections": ended(plan.injections, [found], at)}, what, number, found.machine_id)
 
 
 def numbered(plan: Plan) -> Plan:
@@ -107,9 +95,9 @@ def numbered(plan: Plan) -> Plan:
     return plan.model_copy(update={"tasks": tuple(tasks)})
 
 
-def key_of(plan: Plan, machine_id: int, number: int) -> str:
+def key_of(machine: str, number: int | None) -> str:
     """Return how people name a task of a session: ``M-001/3``."""
-    return f"{names(plan, [machine_id])}/{number}"
+    return f"{machine}/{number}"
 
 
 def schedule(plan: Plan, at: int, task: PlannedTask) -> Outcome:
@@ -122,14 +110,14 @@ def schedule(plan: Plan, at: int, task: PlannedTask) -> Outcome:
         theirs = (other.scheduled_us, other.scheduled_us + other.duration_us)
         if other.status in (CANCELLED, DONE) or theirs[1] <= at or not overlap(span, theirs):
             continue
-        busy = f"{key_of(plan, other.machine_id, other.number or 0)} ({other.action}, {when(*theirs)})"
+        busy = f"{key_of(names(plan, [other.machine_id]), other.number)} ({other.action}, {when(*theirs)})"
         if other.machine_id == task.machine_id:
             raise BadRequest(f"{names(plan, [task.machine_id])} has {busy} at that time; choose another time")
         if task.technician_id is not None and other.technician_id == task.technician_id:
             raise BadRequest(f"technician {task.technician_id} has {busy} at that time; choose another")
     number = max([FIRST_NUMBER, *(t.number or 0 for t in plan.tasks)]) + 1
     new = task.model_copy(update={"number": number})
-    key = key_of(plan, task.machine_id, number)
+    key = key_of(names(plan, [task.machine_id]), number)
     fields: dict[str, Any] = {"tasks": (*plan.tasks, new)}
     text = f"{task.action} on {names(plan, [task.machine_id])} at {format_time(task.scheduled_us)} (task {key})"
     return Outcome(fields, text, key, task.machine_id)
@@ -165,13 +153,13 @@ def _planned(plan: Plan, task: Task) -> PlannedTask:
     for planned in plan.tasks:
         if (planned.machine_id, planned.number) == (task.machine_id, task.number):
             return planned
-    key = key_of(plan, task.machine_id, task.number)
+    key = key_of(names(plan, [task.machine_id]), task.number)
     raise BadRequest(f"task {key} was raised by the plant itself ({task.origin}) and runs its course")
 
 
 def _with(plan: Plan, planned: PlannedTask, changes: dict[str, Any], what: str) -> Outcome:
     new = planned.model_copy(update=changes)
-    key = key_of(plan, planned.machine_id, planned.number or 0)
+    key = key_of(names(plan, [planned.machine_id]), planned.number)
     tasks = tuple(new if task is planned else task for task in plan.tasks)
     return Outcome({"tasks": tasks}, f"{planned.action} ({key}) {what}", key, planned.machine_id)
 

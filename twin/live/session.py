@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 
 from twin.catalog.checks import check_number, refusal
 from twin.errors import BadRequest, TwinError, shown
-from twin.live.asking import Asking
+from twin.live.asking import SPEEDS, Asking
 from twin.live.commands import DONE, REFUSED, Command, Outcome
 from twin.live.fanout import Fanout, Subscription
 from twin.live.frames import Frame, ring_for
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 DEFAULT_START = "2026-01-05"
 SPAN_US = 10 * 8766 * 3_600_000_000
 """A session ends after ten years of the plant at the latest. [choice]"""
-SPEEDS, RATES_HZ = (0.1, 10_000.0), (0.2, 30.0)
+RATES_HZ = (0.2, 30.0)
 MOST_READINGS = 400_000
 """Readings that a frame may have: at most so many are made before the lock is given back."""
 PLAYING, PAUSED, STOPPED, FAILED = "playing", "paused", "stopped", "failed"
@@ -108,12 +109,12 @@ class LiveSession(Asking, Watching):
         self.speed = check_number(speed, "speed", *SPEEDS)
         self.rate_hz = check_number(rate_hz, "rate_hz", *RATES_HZ)
         if resume is not None:
-            self._first = _resumed_plan(plant, resume)
+            self.plan = _resumed_plan(plant, resume)
         else:
             fine = self.speed < 10.0
             between = ("0.1s" if fine else "1s") if isinstance(interval, str) and interval == "auto" else interval
-            self._first = _first_plan(plant, start, machines, between, seed, wear, policy)
-        self.plan = self._first
+            begin = parse_time(DEFAULT_START if start is None else start, "start")
+            self.plan = _planned(plant, begin, machines, between, seed, wear, policy)
         self.start_us, self.interval_us = self.plan.start_us, self.plan.interval_us
         self.machines: list[PlannedMachine] = list(self.plan.machines)
         self.tick, self.status = 0, PAUSED
@@ -205,9 +206,8 @@ class LiveSession(Asking, Watching):
         """Stand at the first tick (or where an interrupted run stands)."""
         self._recorder = recorder
         simulation = _simulated(self.plan)
-        resumed = None if recorder is None else recorder.resumed
-        if resumed is not None:
-            simulation.restore(resumed[1], retell=True)
+        if recorder is not None and recorder.state is not None:
+            simulation.restore(recorder.state, retell=True)
         self._simulation = simulation
         self.tick = simulation.tick
         self._happened, self._watch = Happened(simulation), Watch(simulation)
@@ -366,14 +366,20 @@ class LiveSession(Asking, Watching):
         self._until_us, self.status = until_us, PLAYING
         return Outcome({}, f"playing until {format_time(until_us)}")
 
-    def _reset(self) -> Outcome:
+    def _first_plan(self) -> Plan:
+        """Return what the session would begin with now: its machines, seed and rules, and the plant's tables."""
+        p = self.plan
+        ids = [machine.machine_id for machine in p.machines]
+        return _planned(self.plant, p.start_us, ids, timedelta(microseconds=p.interval_us), p.seed, p.wear, p.policies)
+
+    def _reset(self, first: Plan) -> Outcome:
         """Begin again at the first tick, as another run; what was asked is forgotten."""
         self._commit(final=True)
         former, status = self._recorder, self.status
         if former is not None:
             threading.Thread(target=former.close, name="twin-close", daemon=True).start()
         self._simulation.close()
-        self.plan, self._until_us, self._owed = self._first, None, 0.0
+        self.plan, self._until_us, self._owed = first, None, 0.0
         new = None if former is None else Recorder(self.plant.store, self.plan, self._name, self._trouble)
         self._begin(new)
         self.status = status
@@ -447,9 +453,8 @@ def stop_former(path: Path, but: LiveSession | None = None) -> None:
         former.stop()
 
 
-def _first_plan(plant: Plant, start: Any, machines: Any, interval: Any, seed: int, wear: str, policy: Any) -> Plan:
+def _planned(plant: Plant, begin: int, machines: Any, interval: Any, seed: int, wear: str, policy: Any) -> Plan:
     """Return what a session is asked before anybody asks anything: what stands in the tables."""
-    begin = parse_time(DEFAULT_START if start is None else start, "start")
     parse_duration(interval, "interval")
     end = np.datetime64(begin + SPAN_US, "us")
     first = np.datetime64(begin, "us")

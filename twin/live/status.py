@@ -183,14 +183,17 @@ class Happened:
     def task(self, key: str, now: int) -> Task | None:
         """Return a task as it stands at a time, by its name."""
         for task in self._simulation.world.tasks:
-            if task.raised_us <= now and key_of(self.plan, task.machine_id, task.number) == key:
+            if task.raised_us <= now and self._key(task) == key:
                 return _as_of(task, now)
         return None
+
+    def _key(self, task: Task) -> str:
+        return key_of(self._names[task.machine_id], task.number)
 
     def _task_row(self, task: Task, now: int) -> dict[str, Any]:
         seen = _as_of(task, now)
         return {
-            "number": key_of(self.plan, task.machine_id, task.number),
+            "number": self._key(task),
             "machine": self._names[task.machine_id],
             "machine_id": task.machine_id,
             "origin": task.origin,

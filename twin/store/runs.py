@@ -100,6 +100,11 @@ class RunRow:
         """Whether all of it is stored."""
         return self.status == "complete"
 
+    @property
+    def written_here(self) -> bool:
+        """Whether this process is the one that writes it, as far as the row knows."""
+        return (self.writer_pid, self.writer_host) == (os.getpid(), socket.gethostname())
+
 
 _SELECT = (
     "SELECT run_id, name, CAST(plan AS VARCHAR), plan_sha256, seed, epoch_us(start_at), epoch_us(end_at), interval_us,"

@@ -1,9 +1,8 @@
-"""Ctrl-C in a sweep: once, and what is under way is finished; twice, and it is abandoned."""
+"""Ctrl-C while work goes on: noted the first time, so that nothing is left half done; not waiting the second time."""
 
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Self
@@ -12,16 +11,21 @@ from typing import Any, Self
 class CtrlC:
     """While it holds, the first Ctrl-C is noted and the second raises `KeyboardInterrupt`.
 
-    Parameters
+    In the middle of a statement DuckDB would make an error of its own of it, and in the middle of a
+    queue's bookkeeping it could leave a lock behind.
+
+    Attributes
     ----------
+    pressed : bool
+        Whether there was one.
     wake : callable
-        Called at the first Ctrl-C, in the signal's handler.
+        Called at the first, in the signal's handler.
     """
 
-    def __init__(self, wake: Callable[[], object]) -> None:
+    def __init__(self, wake: Callable[[], object] = bool) -> None:
         self.pressed = False
-        self._wake = wake
-        self._event = threading.Event()
+        self.wake = wake
+        self._noted = threading.Event()
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -38,10 +42,14 @@ class CtrlC:
         if self.pressed:
             raise KeyboardInterrupt
         self.pressed = True
-        print("\nfinishing the runs under way; Ctrl-C again abandons them", file=sys.stderr)
-        self._event.set()
-        self._wake()
+        self._noted.set()
+        self.wake()
+
+    def check(self) -> None:
+        """Raise if Ctrl-C was pressed."""
+        if self.pressed:
+            raise KeyboardInterrupt
 
     def wait(self, seconds: float) -> None:
         """Wait, but not longer than until Ctrl-C."""
-        self._event.wait(seconds)
+        self._noted.wait(seconds)
