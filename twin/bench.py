@@ -157,8 +157,10 @@ def _kernel_against_numpy() -> dict[str, float]:
 def _lives() -> dict[str, float]:
     """Time a fleet's year without telemetry, and the kernel on machines that wear against those that do not."""
     from twin.simulation import Buffers, Simulation
+    from twin.timeline import unit_factor
 
     def year() -> None:
+        unit_factor.cache_clear()  # a fleet that was not seen before
         with Simulation(lives_plan(1000, 1.0)) as simulation:
             simulation.advance(simulation.plan.ticks)
 
