@@ -45,7 +45,7 @@ lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/
 
 app: setup ## serve the live dashboard as a page on 127.0.0.1 (NOTEBOOK=... serves another)
-	@$(BIN)/voila $(if $(NOTEBOOK),$(NOTEBOOK),notebooks/02_live_plant.ipynb) --Voila.ip=127.0.0.1 --port=8866 --no-browser --show_tracebacks=True
+	@JUPYTER_PATH="$(CURDIR)/twin/live/page" $(BIN)/voila --template=plant $(if $(NOTEBOOK),$(NOTEBOOK),notebooks/02_live_plant.ipynb) --Voila.ip=127.0.0.1 --port=8866 --no-browser --show_tracebacks=True
 
 test: setup lint ## lint, types, tests and notebooks
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-current-env tests notebooks

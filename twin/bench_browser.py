@@ -33,6 +33,8 @@ START_S = 90.0
 """A busy machine may take long to start a server or a kernel."""
 STARTS_MOST = 3
 """Another process may take the port between its choice and its use."""
+VOILA_PAGE = Path(__file__).parent / "live" / "page"
+"""Where Voila finds the page of the plant, which asks no other machine for anything."""
 VIEWPORT = {"width": 1400, "height": 1000}
 _OVERRIDES = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 _INSIDE = ("data:", "blob:", "about:", "chrome")
@@ -354,12 +356,15 @@ class Lab(Server):
 
 
 class Voila(Server):
-    """A Voila server of the notebooks in its folder."""
+    """A Voila server of the notebooks in its folder, with the plant's own page, as ``make app`` serves it."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, {"JUPYTER_PATH": str(VOILA_PAGE), **(environment or {})})
 
     def arguments(self) -> list[str]:
         return [
             sys.executable, "-m", "voila", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={self.port}",
-            "--Voila.port_retries=0", "--show_tracebacks=True", str(self.folder),
+            "--Voila.port_retries=0", "--show_tracebacks=True", "--template=plant", str(self.folder),
         ]  # fmt: skip
 
     def ready_url(self) -> str:

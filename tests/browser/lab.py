@@ -16,9 +16,6 @@ from twin.bench_browser import Lab, LabPage, Page, Voila
 
 __all__ = ["Lab", "LabPage", "Page", "Voila", "opened", "stored"]
 
-# Voila's own page asks for an icon font; the browser has no network in CI, and pages of ours do without
-VOILA_ASKS = "@fortawesome/fontawesome-free"
-
 
 @contextmanager
 def opened(server: Lab | Voila, browser: Any, name: str, **options: Any) -> Iterator[Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import ipywidgets
 import numpy as np
 import pytest
 
 from twin.errors import BadRequest
 from twin.live import Follower, LiveSession
+from twin.live.dashboard import Dashboard
 from twin.live.frames import joined
 from twin.plant import Plant
 
@@ -54,6 +57,21 @@ def test_nothing_can_be_asked_of_a_follower(plant: Plant) -> None:
         for command in (follower.inject("sensor_drift", "M-001", severity="low"), follower.pause(), follower.reset()):
             assert command.status == "refused"
             assert "where it runs" in command.message
+
+
+def test_the_controls_of_one_who_looks_on_are_turned_off_and_the_lists_are_not(plant: Plant) -> None:
+    with LiveSession(plant, interval="1min") as session:
+        session.advance(10)
+        session.flush()
+        own, other = (Dashboard(seen, start=False) for seen in (session, Follower(plant, session.run_id or 0)))
+        for dashboard, off in ((own, False), (other, True)):
+            controls = [*_below(dashboard.clock.widget), *_below(dashboard.failures.widget)]
+            assert {w.disabled for w in controls if isinstance(w, ipywidgets.Button)} == {off}
+        assert not any(w.disabled for w in _below(other.signals.widget) if isinstance(w, ipywidgets.Button))
+
+
+def _below(widget: Any) -> list[Any]:
+    return [widget, *(w for child in getattr(widget, "children", ()) for w in _below(child))]
 
 
 def test_what_is_no_session_is_not_followed(plant: Plant) -> None:

@@ -57,6 +57,9 @@ class Dashboard:
         self.fleet.on_select(self._select)
         self.signals.on_shown(self.fleet.draw_rows)
         self.widget = self._build()
+        if session.only_seen:
+            for panel in (self.clock, self.scenarios, self.failures, self.maintenance):
+                _disable(panel.widget)
         self.feed = Feed(session, self.panels)
         self.update_now()
         if start:
@@ -103,3 +106,11 @@ class Dashboard:
     def __repr__(self) -> str:
         clock = self.session.clock()
         return f"<Dashboard: {len(self.session.machines)} machines, {clock.status}, {base.stamp(clock.now_us)} UTC>"
+
+
+def _disable(widget: Any) -> None:
+    """Turn off all controls below a widget; lists can still be read."""
+    if widget.has_trait("disabled"):
+        widget.disabled = True
+    for child in getattr(widget, "children", ()):
+        _disable(child)

@@ -45,6 +45,8 @@ class Follower(Asking, Watching):
         Time between two looks at the file, s.
     """
 
+    only_seen = True
+
     def __init__(self, plant: Plant, run: int | str = "latest", every_s: float = 1.0) -> None:
         super().__init__()
         self.plant, self.rate_hz = plant, 1.0 / check_number(every_s, "every_s", 0.1, 3600.0)

@@ -52,6 +52,8 @@ class Watching:
     status: str
     start_us: int
     interval_us: int
+    only_seen = False
+    """Whether nothing can be asked of it: its controls are turned off."""
     _lock: threading.RLock
     _ids: NDArray[np.int16]
     _ring: Ring
