@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,8 @@ from twin.times import format_time, parse_duration, parse_time, to_datetime
 from twin.workshop import Task
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     import pandas as pd
 
     from twin.simulation import Simulation
@@ -84,11 +87,14 @@ class Decisions:
     def _keep(self, simulation: Simulation) -> None:
         """Take over what has been reported since the last time."""
         plan = self._plan
+        fresh: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         for events in simulation.new_events():
-            self._hourly += zip(events.reading_at, events.reading, strict=True)
+            fresh += zip(events.reading_at, events.reading, strict=True)
             self._alarms += events.alarms([m.machine_id for m in plan.machines], list(plan.alarm_rules.values()))
             self._log += events.log
             events.reading_at, events.reading = [], []
+        if fresh:  # one batch for the time between two decisions, so that batches follow one another in time
+            self._hourly.append((np.concatenate([a for a, _ in fresh]), np.concatenate([v for _, v in fresh])))
 
     @property
     def history_us(self) -> int:
@@ -122,7 +128,7 @@ class Decisions:
             {
                 "machines": partial(_frame, machines, list(machines[0])),
                 "telemetry": partial(_telemetry, tuple(self._recent), ids, at, rule.history_us),
-                "hourly": partial(_means, tuple(self._hourly), ids, at),
+                "hourly": partial(_means, self._hourly, len(self._hourly), ids, at),
                 "alarms": partial(_frame, alarms, ["machine_id", "ts", "code", "level", "value"]),
                 "log": partial(_frame, log, ["machine_id", "start_at", "end_at", "action", "technician_id", "cost"]),
                 "tasks": partial(_frame, tasks, task_columns),
@@ -149,15 +155,27 @@ def _telemetry(recent: _Readings, ids: NDArray[np.int64], at: int, history: int)
     return pd.concat(frames, ignore_index=True) if frames else _frame([], ["machine_id", "ts", *CHANNELS])
 
 
-def _means(hourly: _Readings, ids: NDArray[np.int64], at: int) -> pd.DataFrame:
-    """Return the hourly means up to a decision, by machine and time."""
+def _means(
+    hourly: list[tuple[NDArray[np.int64], NDArray[np.float32]]],
+    batches: int,
+    ids: NDArray[np.int64],
+    at: int,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+) -> pd.DataFrame:
+    """Return the hourly means up to a decision, by machine and time: of the first batches, or of a part of the time."""
     import pandas as pd
 
-    if not hourly:
+    first = -NEVER_US if since is None else parse_time(since, "since")
+    last = at if until is None else min(at, parse_time(until, "until"))
+    begin = bisect.bisect_right(hourly, first, 0, batches, key=lambda batch: int(batch[0][:, 1].max()))
+    end = bisect.bisect_right(hourly, last, begin, batches, key=lambda batch: int(batch[0][:, 1].min()))
+    chosen = hourly[begin:end]
+    if not chosen:
         return _frame([], ["machine_id", "ts", *CHANNELS])
-    where, values = np.concatenate([a for a, _ in hourly]), np.concatenate([v for _, v in hourly])
+    where, values = np.concatenate([a for a, _ in chosen]), np.concatenate([v for _, v in chosen])
     order = np.lexsort((where[:, 1], where[:, 0]))
-    order = order[where[order, 1] <= at]
+    order = order[(where[order, 1] > first) & (where[order, 1] <= last)]
     frame = pd.DataFrame(values[order], columns=list(CHANNELS))
     frame.insert(0, "machine_id", ids[where[order, 0]])
     frame.insert(1, "ts", where[order, 1].astype("datetime64[us]"))

@@ -20,7 +20,7 @@ class Reported:
         The time of the decision, UTC.
     """
 
-    def __init__(self, now: dt.datetime, makers: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
+    def __init__(self, now: dt.datetime, makers: Mapping[str, Callable[..., pd.DataFrame]]) -> None:
         self.now = now
         self._makers = dict(makers)
 
@@ -36,8 +36,12 @@ class Reported:
 
     @cached_property
     def hourly(self) -> pd.DataFrame:
-        """Hourly means as the control system keeps them, since the run's start."""
+        """Hourly means as the control system keeps them, since the run's start: ``machine_id, ts`` and channels."""
         return self._makers["hourly"]()
+
+    def hourly_between(self, since: dt.datetime, until: dt.datetime | None = None) -> pd.DataFrame:
+        """Return the hourly means after a time and up to another (by default now), without making the others."""
+        return self._makers["hourly"](since, until)
 
     @cached_property
     def alarms(self) -> pd.DataFrame:
