@@ -48,6 +48,10 @@ class PolicyFault(BadRequest):
     """A policy's function raised, or returned what is no list of tasks; the run keeps what it had committed."""
 
 
+class LeakFound(BadRequest):
+    """Training rows know something of the test, or features of the future."""
+
+
 class RunInterrupted(TwinError):
     """A run was stopped before its end; what was committed is kept."""
 

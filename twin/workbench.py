@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any
 from twin.plant import Plant
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
     from twin.live.dashboard import Dashboard
+    from twin.policy import PolicyLike
+    from twin.prognosis.spec import FeatureSpec
+    from twin.worth import Evaluation
 
 
 class Workbench(Plant):
-    """A plant, and the screens to drive and watch it."""
+    """A plant, the screens to drive and watch it, and what is made of its telemetry."""
 
     def live(self, *, speed: float = 60.0, playing: bool = True, **options: Any) -> Dashboard:
         """Return a control room in which the plant runs by the clock.
@@ -58,3 +65,30 @@ class Workbench(Plant):
         from twin.live.follow import Follower
 
         return Dashboard(Follower(self, run, every_s).start())
+
+    def features(self, run: Any, spec: FeatureSpec | None = None, **which: Any) -> pd.DataFrame:
+        """Return the features of a run (or of its number): see `twin.prognosis.features.features`."""
+        from twin.prognosis.features import features
+
+        return features(self._run_of(run), spec, **which)
+
+    def labels(self, run: Any, at: Any, horizon: Any = "7d", **options: Any) -> pd.DataFrame:
+        """Return what happens after the times of features, from the truth: see `twin.prognosis.labels.labels`."""
+        from twin.prognosis.labels import labels
+
+        return labels(self._run_of(run), at, horizon, **options)
+
+    def evaluate(
+        self,
+        policies: Mapping[str, PolicyLike] | None = None,
+        horizon: Any = "730d",
+        replications: int = 20,
+        **options: Any,
+    ) -> Evaluation:
+        """Return what maintenance policies cost on the same worlds: see `twin.worth.evaluate`."""
+        from twin.worth import evaluate
+
+        return evaluate(self, policies, horizon, replications, **options)
+
+    def _run_of(self, run: Any) -> Any:
+        return run if hasattr(run, "plan") else self.runs.get(run)

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from twin.catalog.checks import check_name, check_number, refusal
-from twin.errors import BadRequest, shown
+from twin.errors import BadRequest, shown, unknown
 from twin.hindsight import ORACLE, oracle_plans
 from twin.interrupts import CtrlC
 from twin.plan import Plan
@@ -89,7 +89,7 @@ class Evaluation:
         wide = self.by_replication(figure)
         for name in (policy, other):
             if name not in wide:
-                raise BadRequest(f"unknown policy {shown(name)}; evaluated were: {', '.join(wide)}")
+                raise unknown("policy", name, self.policies)
         return _interval((wide[policy] - wide[other]).to_numpy())
 
     def table(self, baseline: str = BASELINE) -> pd.DataFrame:
@@ -105,7 +105,7 @@ class Evaluation:
         import pandas as pd
 
         wide = self.by_replication()
-        baseline = baseline if baseline in wide else next(iter(wide))
+        baseline = baseline if baseline in wide else self.policies[0]
         means = self.runs.groupby("policy", sort=False)[list(FIGURES)].mean()
         rows = []
         for name in self.policies:
@@ -118,7 +118,8 @@ class Evaluation:
 
     def __repr__(self) -> str:
         count = self.runs["replication"].nunique()
-        return f"<Evaluation: {len(self.policies)} policies, {self.machines} machines, {self.years:g} years, {count} times>"
+        size = f"{self.machines} machines, {self.years:g} years, {count} times"
+        return f"<Evaluation: {len(self.policies)} policies, {size}>"
 
     def _repr_html_(self) -> str:
         return str(self.table().round(3).to_html())
@@ -184,7 +185,7 @@ def evaluate(
     )  # fmt: skip
     jobs = [_Job(k, plans, given) for k in range(count) if (plans := _plans(base, given, seed + k))]
     rows = _carried_out(jobs, workers, None if keep is None else Path(keep), progress)
-    table = pd.DataFrame(sorted(rows, key=lambda row: row["replication"]))
+    table = pd.DataFrame(rows).sort_values("replication", kind="stable", ignore_index=True)
     return Evaluation(table, len(base.machines), (end - begin) / 8766 / 3.6e9)
 
 

@@ -1,0 +1,179 @@
+"""Features: equal to pandas and scipy on the same rows, equal from a file and from a frame, and blind to the future."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from twin.catalog.parameters import CHANNELS
+from twin.errors import BadRequest
+from twin.plant import Plant
+from twin.prognosis.features import FrameReader, baseline, features
+from twin.prognosis.spec import FeatureSpec
+from twin.prognosis.splits import check_causal
+
+ALL = ("mean", "sd", "slope", "min", "max", "kurtosis", "q05", "q50")
+SPEC = FeatureSpec.of(
+    channels=("temperature_c", "vibration_mm_s"), statistics=ALL, windows=("12h", "48h"), cadence="4h",
+    residuals=("power_w",), baseline="120h",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def readings(run: Any) -> pd.DataFrame:
+    return run.telemetry().df()
+
+
+@pytest.fixture(scope="module")
+def made(run: Any) -> pd.DataFrame:
+    return features(run, SPEC)
+
+
+def _slow(readings: pd.DataFrame, machine: int, at: pd.Timestamp, window: str, channel: str) -> dict[str, float]:
+    """Return the statistics of one window, as anybody would write them."""
+    mine = readings[(readings.machine_id == machine) & (readings.ts <= at) & (readings.ts > at - pd.Timedelta(window))]
+    mine = mine[(mine.speed_rpm > 0) | mine.speed_rpm.isna()].dropna(subset=[channel])
+    x, h = mine[channel].astype(float).to_numpy(), (mine.ts - at).dt.total_seconds().to_numpy() / 3600
+    return {
+        "mean": x.mean(),
+        "sd": x.std(ddof=1) if x.size > 1 else np.nan,
+        "slope": stats.linregress(h, x).slope if x.size > 1 else np.nan,
+        "min": x.min(),
+        "max": x.max(),
+        "kurtosis": stats.kurtosis(x, bias=False) if x.size > 3 else np.nan,
+        "q05": np.quantile(x, 0.05),
+        "q50": np.quantile(x, 0.50),
+    }
+
+
+def test_windows_hold_what_a_slow_reading_of_them_says(made: pd.DataFrame, readings: pd.DataFrame) -> None:
+    rng = np.random.default_rng(0)
+    for k in rng.choice(len(made), 60, replace=False):
+        machine, at = made.index[k]
+        for window in SPEC.windows:
+            for channel in SPEC.channels:
+                for name, value in _slow(readings, machine, at, window, channel).items():
+                    found = made.iloc[k][f"{channel}_{name}_{window}"]
+                    # fourth powers of deviations from an early level lose digits once a machine has left it
+                    close = 1e-5 if name == "kurtosis" else 1e-9
+                    assert found == pytest.approx(value, rel=close, abs=close, nan_ok=True), (machine, at, name, window)
+
+
+def test_a_residual_is_the_distance_from_the_machines_own_early_relation(run: Any, readings: pd.DataFrame) -> None:
+    made = features(run, SPEC)["power_w_residual_12h"]
+    known = readings.ts.min() + pd.Timedelta(SPEC.baseline)
+    times = made.index.get_level_values("ts")
+    assert made[times < known].isna().all()
+    early = made[(times >= known) & (times < known + pd.Timedelta(days=1))]
+    assert early.abs().median() < 3.0
+    fits = baseline(run, SPEC)
+    assert sorted(fits.machine_id) == sorted(set(made.index.get_level_values("machine_id")))
+    assert (fits.sd_power_w > 0).all()
+
+
+def test_a_file_and_a_frame_give_the_same(run: Any, made: pd.DataFrame, readings: pd.DataFrame) -> None:
+    reader = FrameReader(SPEC)
+    given = reader.features(readings, run.alarms(), run.maintenance())
+    pd.testing.assert_frame_equal(given, made, rtol=1e-9, atol=1e-9)
+
+
+def test_newest_rows_are_the_last_of_all(run: Any, readings: pd.DataFrame) -> None:
+    spec = SPEC.model_copy(update={"statistics": ("mean", "sd", "slope", "max", "q50")})
+    reader = FrameReader(spec)
+    fits = reader.baseline(readings)
+    cut = readings[readings.ts > readings.ts.max() - pd.Timedelta(days=3)]
+    newest = reader.newest(cut, fits, run.alarms(), run.maintenance())
+    last = reader.features(readings, run.alarms(), run.maintenance(), fits).groupby("machine_id").tail(1)
+    pd.testing.assert_frame_equal(newest.sort_index(), last, rtol=1e-9, atol=1e-9)
+
+
+def test_features_know_nothing_of_the_future(run: Any, readings: pd.DataFrame) -> None:
+    reader = FrameReader(SPEC)
+    alarms, log = run.alarms(), run.maintenance()
+    for at in ("2026-01-08", "2026-03-01 08:00"):
+        check_causal(lambda cut: reader.features(cut, alarms, log), readings, at)
+
+
+def test_alarms_and_work_are_counted_up_to_the_row(run: Any, made: pd.DataFrame) -> None:
+    alarms, log = run.alarms(), run.maintenance()
+    for k in np.random.default_rng(1).choice(len(made), 50, replace=False):
+        machine, at = made.index[k]
+        mine = alarms[alarms.machine_id == machine].ts
+        assert made.iloc[k]["alarms_48h"] == ((mine <= at) & (mine > at - pd.Timedelta(days=2))).sum()
+        done = log[(log.machine_id == machine) & (log.end_at <= at)].end_at
+        hours = (at - done.max()).total_seconds() / 3600 if len(done) else np.nan
+        assert made.iloc[k]["time_since_maintenance_h"] == pytest.approx(hours, nan_ok=True)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_gaps_and_missing_readings_are_left_out(data: st.DataObject) -> None:
+    rows = data.draw(st.lists(st.integers(0, 300), min_size=8, max_size=60, unique=True))
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    ts = pd.Timestamp("2026-01-05") + pd.to_timedelta(np.sort(rows), unit="h")
+    frame = pd.DataFrame(
+        {"machine_id": 1, "ts": ts.astype("datetime64[us]"), **{c: rng.normal(9, 1, ts.size) for c in CHANNELS}}
+    )
+    frame.loc[rng.random(ts.size) < 0.2, "vibration_mm_s"] = np.nan
+    spec = FeatureSpec.of(
+        channels=("vibration_mm_s",), statistics=("mean", "max"), windows=("24h",), cadence="6h", residuals=(),
+        alarms=False, maintenance=False,
+    )  # fmt: skip
+    made = FrameReader(spec).features(frame)
+    x = frame.set_index("ts")["vibration_mm_s"]
+    for (_, at), row in made.iterrows():
+        window = x[(x.index <= at) & (x.index > at - pd.Timedelta("24h"))]
+        assert row["vibration_mm_s_mean_24h"] == pytest.approx(window.mean(), nan_ok=True)
+        assert row["vibration_mm_s_max_24h"] == pytest.approx(window.max(), nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"channels": ("temprature_c",)}, "temperature_c"),
+        ({"statistics": ("avg",)}, "unknown statistic"),
+        ({"windows": ("25min",)}, "whole multiple of the cadence"),
+        ({"windows": ()}, "needs a window"),
+        ({"cadence": "0h"}, "more than zero"),
+        ({"cadence": "-1h"}, "cadence"),
+        ({"windows": ("24h", "24h")}, "twice"),
+        ({"residuals": ("torque_nm",)}, "no residual"),
+        ({"baseline": "nan"}, "baseline"),
+        ({"windows": ("6h", "12h", "18h", "24h", "30h"), "statistics": tuple(f"q{k}" for k in range(10, 40))}, "500"),
+        ({"window": "24h"}, "window"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadRequest, match=said) as caught:
+        FeatureSpec.of(**fields)
+    assert "\n" not in str(caught.value)
+
+
+def test_runs_without_what_it_takes_are_refused(plant: Plant, run: Any) -> None:
+    events = plant.simulate("2026-01-05", "2026-01-09", "1h", events_only=True, progress=False)
+    with pytest.raises(BadRequest, match="events only"):
+        features(events)
+    short = plant.simulate("2026-01-05", "2026-01-05 06:00", "10min", progress=False)
+    with pytest.raises(BadRequest, match="shorter than the longest window"):
+        features(short)
+    with pytest.raises(BadRequest, match="unknown machine"):
+        features(run, machines=["M-099"])
+    with pytest.raises(BadRequest, match="lack vibration_g"):
+        FrameReader().features(
+            pd.DataFrame({"machine_id": [1], "ts": [pd.Timestamp("2026-01-05")], "temperature_c": [1.0]})
+        )
+    with pytest.raises(BadRequest, match="baseline"):
+        FrameReader().newest(run.telemetry().df())
+
+
+def test_a_spec_survives_json() -> None:
+    again = FeatureSpec.model_validate_json(SPEC.model_dump_json())
+    assert again == SPEC
+    assert again.fingerprint == SPEC.fingerprint
+    assert again.fingerprint != FeatureSpec().fingerprint
