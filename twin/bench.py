@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -24,6 +25,8 @@ SAMPLE_ROWS = 4_000_000
 INGEST_ROWS = 20_000_000
 """Most rows that are held in memory for the bare database."""
 PASSES = 3
+FEATURE_ROWS = 10_000_000
+"""Rows of which features are made."""
 
 
 def bench_plan(rows: int, wear: str = "off") -> Plan:
@@ -105,7 +108,8 @@ def run_bench(rows: int = 20_000_000, progress: bool = True) -> dict[str, float]
         drawing as many float32 normals a row), ``kernel_noise_ratio``, ``bytes_per_row``,
         ``wearing_rows_per_s_per_core`` (used machines that wear, watched by nobody), ``wearing_ratio`` (to
         those that do not), ``lives_1000_machine_years_s`` (events and truth of 1,000 machines for a year,
-        in memory), ``peak_rss_mb`` (after the end-to-end run), ``import_s``, ``cold_jit_s``, ``warm_start_s``.
+        in memory), ``peak_rss_mb`` (after the end-to-end run), ``import_s``, ``cold_jit_s``, ``warm_start_s``,
+        and those of `twin.bench_prognosis.measure_features`, from a process of its own.
     """
     if not 100_000 <= rows <= 2_000_000_000:
         raise BadRequest(f"rows must be between 100,000 and 2,000,000,000, got {rows}")
@@ -120,7 +124,7 @@ def run_bench(rows: int = 20_000_000, progress: bool = True) -> dict[str, float]
         figures |= _ingest(plan, Path(folder), figures["end_to_end_rows_per_s"])
     figures["ingest_ratio"] = figures["end_to_end_rows_per_s"] / figures["ingest_rows_per_s"]
     figures["kernel_noise_ratio"] = figures["kernel_rows_per_s_per_core"] / figures["numpy_noise_rows_per_s"]
-    return figures
+    return figures | _prognosis(min(rows, FEATURE_ROWS))
 
 
 def _best(passes: int, action: Callable[[], Any]) -> float:
@@ -252,6 +256,15 @@ def _processes() -> dict[str, float]:
         "cold_jit_s": cold_s - warm_s,
         "warm_start_s": warm_s,
     }
+
+
+def _prognosis(rows: int) -> dict[str, float]:
+    code = (
+        f"import json; from twin.bench_prognosis import measure_features; print(json.dumps(measure_features({rows})))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(result.stdout)
+    return found
 
 
 def _fresh(code: str, environment: dict[str, str]) -> float:

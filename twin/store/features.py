@@ -279,6 +279,9 @@ def _orders(query: FeatureQuery) -> dict[str, tuple[int, bool, set[str]]]:
     return found
 
 
+_TIMES = (("t", "h"), ("tt", "h * h"))
+
+
 def _buckets(query: FeatureQuery) -> str:
     """Return the sums of each bucket: counts, powers of deviations ``p1`` to ``p4``, and of times in hours ``t``."""
     inner, sums = [], []
@@ -288,8 +291,9 @@ def _buckets(query: FeatureQuery) -> str:
         sums += [f"sum({' * '.join([c] * k)}) AS p{k}_{c}" for k in range(1, power + 1)]
         sums += [f"{end}({c}) AS {end}_{c}" for end in sorted(ends)]
         if timed:
-            held = f"CASE WHEN {c} IS NOT NULL THEN h END"
-            sums += [f"sum({held}) AS t_{c}", f"sum({held} * h) AS tt_{c}", f"sum(h * {c}) AS tp_{c}"]
+            # all times less those without a reading, which are few: faster than a condition for each reading
+            sums += [f"sum({x}) - coalesce(sum({x}) FILTER ({c} IS NULL), 0) AS {n}_{c}" for n, x in _TIMES]
+            sums.append(f"sum(h * {c}) AS tp_{c}")
     bucket = _bucket_of(query, "r.ts")
     stands = " WHERE r.speed_rpm > 0 OR r.speed_rpm IS NULL" if query.running_only else ""
     hours = f"(epoch_us(r.ts) - {bucket} * {query.cadence_us}) / {HOUR_US}.0"
