@@ -9,12 +9,14 @@ from pathlib import Path
 import chunks
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from twin.catalog.parameters import CHANNELS
 from twin.errors import BadRequest, UnknownName
 from twin.store import Store
+from twin.store.experiments import ExperimentWriter, Finished
 from twin.store.transfer import LAYOUTS
 
 
@@ -91,6 +93,30 @@ def test_the_five_tables_have_the_names_of_the_courses(filled: Store, tmp_path: 
     assert columns["maint"] == ["run_id", "datetime", "machineID", "comp"]
     assert columns["failures"] == ["run_id", "datetime", "machineID", "failure"]
     assert columns["machines"] == ["machineID", "model", "age"]
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "parquet"])
+def test_experiments_are_written_whole_whichever_run_is_asked_for(filled: Store, tmp_path: Path, format: str) -> None:
+    names = ("description", "kind", "template", "output_url")
+    row = dict.fromkeys(names, "notebook") | {"name": "grid", "definition": {"seeds": [1, 2]}}
+    runs = pa.table(
+        {
+            "run_id": ["1", "c5f71c06132f1097"],  # the first reads as the number of a run of the plant
+            "number": pa.array([1, 2], pa.int32()),
+            "parameters": ['{"seed": 1}', '{"seed": 2}'],
+        }
+    )
+    writer = ExperimentWriter(filled)
+    writer.register(row, runs, dict.fromkeys(("template_sha256", "catalog_sha256", "code_sha256"), "0" * 64))
+    writer.merge([Finished("c5f71c06132f1097", "complete", {"effect": 1.5}, None, "0" * 64, 2.0, 10, 1, 2, {})])
+    writer.close()
+    files = {path.stem: path for path in filled.export(tmp_path, format, run_id=1)}
+    assert list(read(files["experiments"])["name"]) == ["grid"]
+    parameters = [value if isinstance(value, dict) else json.loads(value)
+                  for value in read(files["experiment_runs"]).sort_values("number")["parameters"]]  # fmt: skip
+    assert parameters == [{"seed": 1}, {"seed": 2}]
+    results = read(files["experiment_results"])
+    assert results[["run_id", "name", "value"]].to_numpy().tolist() == [["c5f71c06132f1097", "effect", 1.5]]
 
 
 def test_files_are_replaced(filled: Store, tmp_path: Path) -> None:

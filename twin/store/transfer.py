@@ -48,6 +48,9 @@ LAYOUTS: dict[str, dict[str, str]] = {
             "maintenance_log",
             "lives",
             "run_machines",
+            "experiments",
+            "experiment_runs",
+            "experiment_results",
         )
     },
     "five_tables": {
@@ -64,6 +67,9 @@ FORMATS: tuple[str, ...] = ("csv", "json", "parquet")
 
 _READINGS = {"telemetry": ("machine_id", "ts"), "five_telemetry": ("machineID", "datetime")}
 """The tables of readings, and what they call the machine and the time."""
+
+_OF_NO_RUN = ("experiment_runs", "experiment_results")
+"""Tables that are written whole although they have a run_id: it names a run of an experiment."""
 
 _WINDOW_ROWS = 1_000_000
 _GATHERED = ".duckdb"
@@ -154,7 +160,7 @@ def _write(
     if table in _READINGS and transport is not None:
         return _gather(tx, table, stem.with_suffix(_GATHERED), run, transport)
     columns = tx.columns(table)
-    where = f" WHERE run_id = {run.run_id if run else 0}" if "run_id" in columns else ""
+    where = f" WHERE run_id = {run.run_id if run else 0}" if "run_id" in columns and table not in _OF_NO_RUN else ""
     order = f" ORDER BY {', '.join(_READINGS[table])}" if table in _READINGS else ""
     return _copy(tx.con, columns.values(), f'"{table}"{where}{order}', _file(stem, format))
 
