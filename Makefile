@@ -12,7 +12,7 @@ BIN     := .venv/bin
 STAMP   := .venv/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab app test test-fast lint format bench bench-live soak-live lock clean distclean
+.PHONY: help setup demo lab app test test-fast lint format bench bench-live bench-sweep soak-live lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,9 @@ bench: setup ## measure throughput, size and start-up (make bench ROWS=20000000)
 
 bench-live: setup ## measure the live notebook in a real browser (needs Chromium; about four minutes)
 	@$(BIN)/python -m twin.bench_live --json
+
+bench-sweep: setup ## measure a sweep beside bare papermill and one long simulation (about four minutes)
+	@$(BIN)/python -m pipelines.bench
 
 soak-live: setup ## watch the memory of kernel and page of a live session (make soak-live MINUTES=30)
 	@$(BIN)/python -m twin.bench_live --json --soak $(MINUTES)

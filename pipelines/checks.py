@@ -73,6 +73,8 @@ def _some_of(kind: str, known: Iterable[str]) -> Check:
     def check(value: Any) -> None:
         if value == "all":
             return
+        if not isinstance(value, str | list):
+            raise BadRequest(f"names are a list of texts, got {value!r}")
         for entry in [value] if isinstance(value, str) else value:
             one(entry)
 

@@ -7,6 +7,7 @@ import math
 import multiprocessing
 import os
 import queue
+import re
 import signal
 import threading
 import time
@@ -14,10 +15,12 @@ from concurrent.futures import Future
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
+from pipelines.scratch import leave, left_behind
 from pipelines.tasks import Outcome, Task
 from twin.errors import BadRequest, TwinError
 
 _LOOK_S = 5.0
+_JOIN_S = 1.0
 GRACE_S = 180.0
 """How much longer than its time limit a run is waited for: the kernel may have to
 start first, and then its worker should have ended it."""
@@ -43,13 +46,18 @@ class Executor(Protocol):
 def executor_of(name: str, workers: int | None) -> Executor:
     """Return the executor of a name: ``local``, ``dask`` or ``dask://host:port``."""
     slots = workers or os.cpu_count() or 1
+    refuse_unknown(name)
     if name == "local":
         return LocalPool(slots)
     if name == "dask":
         return DaskCluster(slots)
-    if name.startswith("dask://") and name != "dask://":
-        return DaskCluster(workers, address=f"tcp://{name.removeprefix('dask://')}")
-    raise BadRequest(f"unknown executor {name!r}; known: local, dask, dask://HOST:PORT")
+    return DaskCluster(workers, address=f"tcp://{name.removeprefix('dask://')}")
+
+
+def refuse_unknown(executor: str | Executor) -> None:
+    """Refuse the name of no executor, before anything starts."""
+    if isinstance(executor, str) and not re.fullmatch("local|dask|dask://.+", executor):
+        raise BadRequest(f"unknown executor {executor!r}; known: local, dask, dask://HOST:PORT")
 
 
 class LocalPool:
@@ -99,8 +107,11 @@ class LocalPool:
                 worker.kill()
         for _ in self._threads:
             self._tasks.put(None)
-        for thread in self._threads:
-            thread.join()
+        for thread, worker in zip(self._threads, self._workers, strict=True):
+            while thread.is_alive():
+                thread.join(_JOIN_S)
+                if kill:
+                    worker.kill()  # one may have been about to start when all were killed
 
     @property
     def pids(self) -> list[int]:
@@ -163,6 +174,7 @@ class _Worker:
             with contextlib.suppress(OSError):
                 self._pipe.send(None)
         self._process.join()
+        left_behind(self._process.pid)
         self._process = None
         if self._pipe is not None:
             self._pipe.close()
@@ -184,11 +196,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        import sys
-
-        kernels = sys.modules.get("pipelines.kernels")
-        if kernels is not None:
-            kernels.end_all()
+        leave()
         os._exit(1)
 
 

@@ -73,6 +73,15 @@ class Sample(_Frozen):
     seed: Annotated[int, Field(ge=0)] = 0
     ranges: Annotated[dict[str, Range | list[Any]], Field(min_length=1)]
 
+    @field_validator("ranges", mode="before")
+    @classmethod
+    def _as_json(cls, value: Any) -> Any:
+        made = as_json(value, "ranges")
+        empty = [name for name, choice in made.items() if choice == []] if isinstance(made, dict) else []
+        if empty:
+            raise ValueError(f"{empty[0]}: an empty list leaves nothing to choose from")
+        return made
+
 
 class Seeds(_Frozen):
     """Consecutive seeds."""

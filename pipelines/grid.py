@@ -71,8 +71,9 @@ def _value(choice: Range | list[Any], unit: float) -> Any:
     """Return the value that stands at a share, 0 to 1, of a range or list."""
     if isinstance(choice, list):
         return choice[int(unit * len(choice))]
-    if choice.integer:
-        return int(choice.low) + int(unit * (choice.high - choice.low + 1))
+    high = choice.high + choice.integer  # of whole numbers, each has the room up to the next
     if choice.scale == "log":
-        return math.exp(math.log(choice.low) + unit * math.log(choice.high / choice.low))
-    return choice.low + unit * (choice.high - choice.low)
+        value = math.exp(math.log(choice.low) + unit * math.log(high / choice.low))
+    else:
+        value = choice.low + unit * (high - choice.low)
+    return min(int(value), int(choice.high)) if choice.integer else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,18 +15,18 @@ from twin.store import Store
 from twin.store.experiments import definitions_text
 
 ID_LENGTH = 16
-_SURFACE = ("cli", "bench", "demo", "__main__", "live")
-"""Modules of the package that no result depends on."""
+_SURFACE = re.compile(r"((cli|bench)(_\w+)?|demo|__main__)\.py|live/.*")
+"""Modules of the package that no result depends on; not ``lives.py``, which is a kernel."""
 
 
 @cache
-def code_sha256() -> str:
+def code_sha256(package: Path | None = None) -> str:
     """Return a hash of the package, but for its command line, its measurements and its live session."""
-    root = Path(twin.__file__).parent
+    root = package or Path(twin.__file__).parent
     total = hashlib.sha256()
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        if path.suffix in {".py", ".toml", ".sql"} and not name.startswith(_SURFACE):
+        if path.suffix in {".py", ".toml", ".sql"} and not _SURFACE.fullmatch(name):
             total.update(name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import uuid
 from pathlib import Path
@@ -18,6 +17,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 
 from pipelines.experiment import ROOT
+from pipelines.scratch import new_folder
 
 START_TIMEOUT_S = 120
 _NAME = "pdm-twin"
@@ -52,8 +52,7 @@ class SharedKernel:
         if self.manager is not None and (self._done >= most_runs or not self.is_alive()):
             self.close()
         if self.manager is None:
-            # a short path: that of a socket has 100 characters at most
-            self.folder = tempfile.mkdtemp(prefix="twin-k-")
+            self.folder = str(new_folder())
             sockets = {"transport": "ipc", "ip": str(Path(self.folder) / uuid.uuid4().hex[:8])}
             self.manager = AsyncKernelManager(
                 kernel_name=_NAME,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ class Output:
         except (ValueError, ImportError, OSError) as error:
             raise BadRequest(f"cannot use the output location {url!r}: {str(error).splitlines()[0]}") from None
         self.local = Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
+        if self.local is not None:
+            self.url = self._root  # whole: others look from elsewhere
 
     def need_writable(self) -> None:
         """Make the location where it is missing; refuse one that cannot be written."""
@@ -50,8 +53,15 @@ class Output:
         self.write(probe, b"")
         self.delete(probe)
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | Path) -> None:
         """Write a file below the location; it has its name only once it is whole.
+
+        Parameters
+        ----------
+        name : str
+            The file.
+        data : bytes or Path
+            What it holds, or a file of this machine that holds it.
 
         Raises
         ------
@@ -63,20 +73,23 @@ class Output:
             if self.local is not None:
                 target, rough = self.local / name, self.local / draft
                 try:
-                    rough.write_bytes(data)
+                    _fill(rough, data)
                 except FileNotFoundError:
                     rough.parent.mkdir(parents=True, exist_ok=True)
-                    rough.write_bytes(data)
+                    _fill(rough, data)
                 os.replace(rough, target)
                 return
             self._fs.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
-            self._fs.pipe_file(self._at(draft), data)
+            if isinstance(data, Path):
+                self._fs.put_file(str(data), self._at(draft))
+            else:
+                self._fs.pipe_file(self._at(draft), data)
             self._fs.mv(self._at(draft), self._at(name))
         except OSError as error:
             self._forget(draft)
-            reason = error.strerror or str(error).splitlines()[0]
             raise Unwritable(
-                f"cannot write into {self.url}: {reason}; free or choose another place (--out), then run the same again"
+                f"cannot write into {self.url}: {_reason(error)}; "
+                "free or choose another place (--out), then run the same again"
             ) from None
 
     def _forget(self, name: str) -> None:
@@ -86,11 +99,19 @@ class Output:
             return
 
     def read(self, name: str) -> bytes | None:
-        """Return a file's content, or None if it is not there."""
+        """Return a file's content, or None if it is not there.
+
+        Raises
+        ------
+        StoreFault
+            If the location does not answer, or refuses.
+        """
         try:
             return bytes(self._fs.cat_file(self._at(name)))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise StoreFault(f"cannot read {name} in {self.url}: {_reason(error)}") from None
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """Return what a JSON file holds, or None if it is not there or is torn."""
@@ -126,8 +147,6 @@ class Output:
 
     def free_bytes(self) -> int | None:
         """Return how much fits, or None where nobody can tell."""
-        import shutil
-
         place = self.local
         while place is not None and not place.exists():
             place = place.parent if place.parent != place else None
@@ -135,6 +154,17 @@ class Output:
 
     def _at(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
+
+
+def _fill(target: Path, data: bytes | Path) -> None:
+    if isinstance(data, Path):
+        shutil.copyfile(data, target)
+    else:
+        target.write_bytes(data)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
 
 
 @lru_cache(maxsize=8)

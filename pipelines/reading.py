@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from twin.store import Store
@@ -13,16 +14,29 @@ if TYPE_CHECKING:
 OWN = ("number", "run_id", "status")
 
 
-def run_rows(store: Store, name: str) -> list[dict[str, Any]]:
-    """Return the runs that an experiment asks for, in their order."""
-    number = experiment_row(store, name)["experiment_id"]
-    return store.rows("experiment_runs", {"experiment_id": number, "asked": True}, order_by="number")
+_EVERY = (1, 2**31 - 1)
+_PAGE = 500
 
 
-def results_of(store: Store, name: str) -> dict[str, dict[str, Any]]:
-    """Return the results of each complete run, by run id and name."""
+def run_rows(store: Store, name: str, numbers: tuple[int, int] = _EVERY) -> list[dict[str, Any]]:
+    """Return the runs that an experiment asks for (those from a number to another), in their order."""
+    of = {"experiment_id": experiment_row(store, name)["experiment_id"], "asked": True}
+    within = {"number >=": numbers[0], "number <=": numbers[1]}
+    return store.rows("experiment_runs", {**of, **within}, order_by="number")
+
+
+def pages_of(store: Store, name: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield the runs that an experiment asks for some hundred at a time, for the sake of memory."""
+    first = 1
+    while rows := run_rows(store, name, (first, first + _PAGE - 1)):
+        yield rows
+        first += _PAGE
+
+
+def results_of(store: Store, name: str, numbers: tuple[int, int] = _EVERY) -> dict[str, dict[str, Any]]:
+    """Return the results of each complete run (of those from a number to another), by run id and name."""
     found: dict[str, dict[str, Any]] = {}
-    for run, result, value, text in long_results(store, name):
+    for run, result, value, text in long_results(store, name, numbers):
         found.setdefault(run, {})[result] = text if value is None else value
     return found
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from pipelines import index
 from pipelines.checks import Checker
-from pipelines.executors import Executor, executor_of
+from pipelines.executors import Executor, executor_of, refuse_unknown
 from pipelines.experiment import OURS, Experiment
 from pipelines.grid import MOST_RUNS, points, refuse_too_many
 from pipelines.identity import catalog_sha256, code_sha256, run_id
-from pipelines.output import FAILED, Output, Unwritable, folder
+from pipelines.output import COMPLETE, FAILED, Output, Unwritable, folder
 from pipelines.progress import Progress, Say
 from pipelines.tasks import Outcome, Task
 from pipelines.templates import Template, template_of
@@ -54,7 +54,11 @@ class Prepared:
     output: Output
     hashes: dict[str, str]
     run_ids: list[str]
-    parameters: list[dict[str, Any]]
+
+    @property
+    def parameters(self) -> Iterator[dict[str, Any]]:
+        """The parameters of each run; made anew each time, so that many runs take little memory."""
+        return points(self.experiment)
 
     def status(self) -> dict[str, str]:
         """Return the status of each run that is asked for; pending where the plant does not know it yet."""
@@ -130,16 +134,16 @@ def prepare(experiment: Any, plant: Plant | str | Path, out: str | None = None, 
         "catalog_sha256": catalog_sha256(plant.store),
         "code_sha256": code_sha256(),
     }
-    run_ids: dict[str, dict[str, Any]] = {}
+    run_ids: dict[str, None] = {}
     for parameters in points(asked):
         template.check(parameters)
         checker.check(parameters)
         name = run_id(asked.name, parameters, hashes)
         if name in run_ids:
             raise BadRequest(f"experiment {asked.name} asks twice for the run with {json.dumps(parameters)[:200]}")
-        run_ids[name] = parameters
+        run_ids[name] = None
     where = out or str(plant.path.resolve().with_suffix(".sweeps") / asked.name)
-    return Prepared(asked, template, plant.store, Output(where), hashes, list(run_ids), list(run_ids.values()))
+    return Prepared(asked, template, plant.store, Output(where), hashes, list(run_ids))
 
 
 def sweep(
@@ -196,6 +200,7 @@ def sweep(
         If the plant or the output location cannot be written.
     """
     began = time.monotonic()
+    refuse_unknown(executor)
     prepared = prepare(experiment, db, out, max_runs)
     prepared.output.need_writable()
     _refuse_full_disk(prepared)
@@ -203,9 +208,9 @@ def sweep(
     writer = ExperimentWriter(prepared.store)
     try:
         number = writer.register(*_rows(prepared), retry_failed=retry_failed)
-        for name in again:
-            prepared.output.delete(f"{folder(name)}/complete.json")
         writer.ask_again(number, again)
+        for name in again:
+            prepared.output.delete(f"{folder(name)}/{COMPLETE}")
         with contextlib.ExitStack() as stack:
             made = _Sweep(prepared, writer, number, progress, say)
             stack.callback(made.progress.close)
@@ -215,13 +220,13 @@ def sweep(
         with contextlib.suppress(TwinError):
             writer.give_back()
         writer.close()
-    state = counts(prepared.store, number)
+    ended = list(prepared.status().values())
     summary = Summary(
         prepared.experiment.name,
         f"{prepared.output.url}/{index.PAGE}",
         len(prepared.run_ids),
-        state["complete"],
-        state["failed"],
+        ended.count("complete"),
+        ended.count("failed"),
         made.done,
         round(time.monotonic() - began, 3),
         round(made.rate, 3),
@@ -294,7 +299,7 @@ class _Sweep:
         self, prepared: Prepared, writer: ExperimentWriter, number: int, progress: bool, say: Say | None
     ) -> None:
         self.prepared, self._writer, self._number = prepared, writer, number
-        state = counts(prepared.store, number)
+        state = self._counts()
         self.progress = Progress(len(prepared.run_ids), state["complete"], state["failed"], progress, say)
         self.progress.event("start", experiment=prepared.experiment.name, **self.progress.state())
         self.done, self._first, self._last = 0, 0.0, 0.0
@@ -302,6 +307,9 @@ class _Sweep:
         self._in_flight: dict[str, Task] = {}
         self._ended: list[Outcome] = []
         self._came: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+
+    def _counts(self) -> dict[str, int]:
+        return counts(self.prepared.store, self._number, self.prepared.hashes)
 
     @property
     def rate(self) -> float:
@@ -355,7 +363,7 @@ class _Sweep:
 
     def _claim(self, most: int = 1) -> list[dict[str, Any]]:
         """Return runs to do; those that are done already, but were never merged, are merged."""
-        while claimed := self._writer.claim(self._number, most):
+        while claimed := self._writer.claim(self._number, most, self.prepared.hashes):
             left, merged = [], []
             for run in claimed:
                 mark = found(self.prepared.output, run["run_id"])
@@ -368,12 +376,12 @@ class _Sweep:
 
     def _others(self) -> bool:
         """Return whether another sweep is still at runs of this experiment."""
-        state = counts(self.prepared.store, self._number)
+        state = self._counts()
         self.progress.others(state["complete"], state["failed"])
         return bool(state["running"] or state["pending"])
 
     def _finished(self) -> bool:
-        state = counts(self.prepared.store, self._number)
+        state = self._counts()
         return not (state["running"] or state["pending"])
 
     def _hand_out(self, crew: Executor, run: Mapping[str, Any]) -> None:

@@ -113,14 +113,17 @@ def _notebook_path(name: str) -> Path:
 
 def _function(name: str) -> Template:
     function = load_function(name)
-    signature = inspect.signature(function)
+    try:
+        signature = inspect.signature(function)
+        source = inspect.getsource(inspect.getmodule(function) or function)
+    except (TypeError, ValueError, OSError):
+        raise BadRequest(f"{name} has no Python source: a function of an experiment is written in Python") from None
     names = {}
     for key, parameter in signature.parameters.items():
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             raise BadRequest(f"{name} takes {parameter}: a function of an experiment names all its parameters")
         names[key] = UNKNOWN if parameter.default is parameter.empty else parameter.default
     needed = tuple(key for key, value in names.items() if value is UNKNOWN and key not in OURS)
-    source = inspect.getsource(inspect.getmodule(function) or function)
     return Template("function", name, names, needed, hashlib.sha256(f"{name}\n{source}".encode()).hexdigest())
 
 
@@ -137,6 +140,9 @@ def load_function(name: str) -> Callable[..., Any]:
         raise BadRequest(f"cannot import {module}: {error}; it must be importable from where the sweep runs") from None
     except AttributeError:
         raise BadRequest(f"module {module} has no function {attribute}") from None
+    except Exception as error:  # whatever a module does when it is imported
+        said = (str(error).splitlines() or [""])[0]
+        raise BadRequest(f"cannot import {module}: {type(error).__name__}: {said}") from None
     if not callable(found):
         raise BadRequest(f"{name} is not a function but {shown(found)}")
     return found

@@ -14,7 +14,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 import threading
 import time
 import traceback
@@ -25,6 +24,7 @@ from typing import Any
 
 from pipelines import returned
 from pipelines.output import COMPLETE, FAILED, Output, Unwritable, folder, opened
+from pipelines.scratch import leave, new_folder
 from pipelines.tasks import Outcome, Task
 from pipelines.templates import load_function
 from twin.errors import TwinError
@@ -225,6 +225,7 @@ class _Watchdog(threading.Thread):
         outcome = Outcome(task.run_id, task.attempt, "failed", {}, error, None, task.timeout_s, began, now)
         with contextlib.suppress(Exception):
             publish(task, opened(task.url), _own_folder() / "none", outcome, {})
+        leave()
         os._exit(_HUNG)
 
 
@@ -237,7 +238,7 @@ def _watchdog() -> _Watchdog:
 
 @cache
 def _own_folder() -> Path:
-    place = Path(tempfile.mkdtemp(prefix="twin-worker-"))
+    place = new_folder()
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     return place
 

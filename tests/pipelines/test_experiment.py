@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from pipelines.experiment import SHIPPED, Experiment
 from pipelines.grid import count, points, refuse_too_many
+from pipelines.identity import code_sha256
 from pipelines.runner import prepare
 from twin.errors import BadRequest
 from twin.plant import Plant
@@ -43,6 +46,15 @@ def test_runs_are_all_combinations_and_the_seed_runs_fastest() -> None:
     assert made[0] == {"a": 1, "b": 1, "c": "x", "d": 1, "seed": 5}
     assert made[1] == {"a": 1, "b": 1, "c": "x", "d": 1, "seed": 7}
     assert made[-1] == {"a": 1, "b": 2, "c": "y", "e": 2, "seed": 7}
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_samples_of_whole_numbers_reach_both_bounds_and_nothing_beyond(scale: str) -> None:
+    span = {"low": 1, "high": 4, "integer": True, "scale": scale}
+    made = list(points(Experiment.of(ECHO | {"sample": {"count": 1000, "ranges": {"value": span}}})))
+    counted = [sum(point["value"] == number for point in made) for number in (1, 2, 3, 4)]
+    assert sum(counted) == 1000
+    assert counted[0] == pytest.approx(250 if scale == "linear" else 1000 * math.log(2) / math.log(5), abs=2)
 
 
 def test_an_experiment_without_a_grid_is_one_run() -> None:
@@ -93,6 +105,8 @@ def test_ten_thousand_and_one_runs_are_refused_unless_asked_for(db: Path) -> Non
         ({"sample": {"count": 3, "ranges": {"value": {"low": 2, "high": 1}}}}, "high must be above low"),
         ({"sample": {"count": 3, "ranges": {"value": {"low": 0, "high": 1, "scale": "log"}}}}, "begin above 0"),
         ({"sample": {"count": 0, "ranges": {"value": [1]}}}, "count"),
+        ({"sample": {"count": 2, "ranges": {"value": []}}}, "value: an empty list leaves nothing to choose from"),
+        ({"sample": {"count": 2, "ranges": {"value": [float("inf")]}}}, "inf is not a number that JSON can hold"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(change: dict[str, Any], words: str) -> None:
@@ -114,6 +128,9 @@ def test_dates_of_a_file_become_iso_texts(tmp_path: Path) -> None:
     assert [p["value"] for p in points(Experiment.of(tmp_path / "d.toml"))] == [
         "2026-01-05", "2026-01-05T08:00:00+00:00", "07:30:00", ["2026-01-06", {"a": "2026-01-07"}],
     ]  # fmt: skip
+    text = text.partition("[[runs]]")[0] + "[sample]\ncount = 4\nranges = { value = [2026-01-05] }\n"
+    (tmp_path / "d.toml").write_text(text.replace("count = 4", "count = 1"))
+    assert list(points(Experiment.of(tmp_path / "d.toml"))) == [{"value": "2026-01-05"}]
 
 
 def test_parameters_are_checked_against_the_template(db: Path, notebook: Callable[..., str]) -> None:
@@ -127,7 +144,9 @@ def test_parameters_are_checked_against_the_template(db: Path, notebook: Callabl
     assert "flag" in refused(asked | {"grid": {"flag": [True, 1]}}, db)
 
 
-def test_templates_that_cannot_be_swept_are_refused(db: Path, notebook: Callable[..., str], tmp_path: Path) -> None:
+def test_templates_that_cannot_be_swept_are_refused(
+    db: Path, notebook: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = {"name": "n"}
     assert "there is no notebook at" in refused(asked | {"notebook": "missing.ipynb"}, db)
     assert "has no parameter out" in refused(asked | {"notebook": notebook("x = 1")}, db)
@@ -135,6 +154,10 @@ def test_templates_that_cannot_be_swept_are_refused(db: Path, notebook: Callable
     assert "is not a notebook" in refused(asked | {"notebook": str(tmp_path / "text.ipynb")}, db)
     assert "named as module:name" in refused(asked | {"function": "nothing"}, db)
     assert "cannot import" in refused(asked | {"function": "nowhere_at_all:f"}, db)
+    (tmp_path / "broken_jobs.py").write_text("def f(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "cannot import broken_jobs: SyntaxError" in refused(asked | {"function": "broken_jobs:f"}, db)
+    assert "math:sqrt has no Python source" in refused(asked | {"function": "math:sqrt"}, db)
     assert "no function nope" in refused(asked | {"function": "sweep_jobs:nope"}, db)
     assert "no default" in refused(asked | {"function": "pipelines.functions:severity_response"}, db)
     assert "keeps no rows" in refused(asked | {"function": "sweep_jobs:echo", "telemetry": True}, db)
@@ -155,6 +178,14 @@ def test_templates_that_cannot_be_swept_are_refused(db: Path, notebook: Callable
 def test_parameters_are_checked_against_the_catalog(db: Path, parameter: str, value: Any, words: str) -> None:
     asked = {"name": "n", "notebook": "notebooks/experiments/severity_study.ipynb"}
     assert words in refused(asked | {"grid": {parameter: [value]}}, db)
+
+
+def test_lists_of_names_are_lists(db: Path, notebook: Callable[..., str]) -> None:
+    asked = {"name": "n", "notebook": notebook('out = ""\nmachines = None')}
+    prepare(asked | {"grid": {"machines": ["all", ["M-001", "M-002"], "M-003", None]}}, db)
+    assert "names are a list of texts, got 5" in refused(asked | {"fixed": {"machines": 5}}, db)
+    assert "unknown machine" in refused(asked | {"fixed": {"machines": ["M-001", "M-099"]}}, db)
+    assert "unknown machine" in refused(asked | {"fixed": {"machines": [["M-001"]]}}, db)
 
 
 def test_policies_are_checked_too(db: Path) -> None:
@@ -179,6 +210,21 @@ def test_what_decides_results_decides_the_run_id(db: Path, notebook: Callable[..
     assert ids("1 + 1") == first
     plant.simulate("2026-01-05", "2026-01-06", "1h", progress=False)
     assert ids("1 + 1") == first  # runs of the plant decide nothing
+
+
+def test_the_hash_of_the_package_follows_what_simulates_and_nothing_else(tmp_path: Path) -> None:
+    import twin
+
+    place = Path(shutil.copytree(Path(twin.__file__).parent, tmp_path / "twin"))
+    first = code_sha256.__wrapped__(place)
+    assert first == code_sha256()
+    for name in ("cli.py", "cli_output.py", "bench_live.py", "demo.py", "live/__init__.py"):
+        (place / name).write_text("# changed\n")
+    assert code_sha256.__wrapped__(place) == first
+    for name in ("lives.py", "kernel.py", "store/schema.sql"):
+        before = code_sha256.__wrapped__(place)
+        (place / name).write_text("# changed\n")
+        assert code_sha256.__wrapped__(place) != before
 
 
 def test_the_same_run_twice_is_refused(db: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,12 @@ def descendants(process: subprocess.Popen[str], word: str) -> list[psutil.Proces
     return found
 
 
+def left_behind(workers: list[psutil.Process]) -> list[Path]:
+    """Return the folders that dead workers have left."""
+    home = Path(tempfile.gettempdir())
+    return [place for worker in workers for place in home.glob(f"twin-w{worker.pid}-*")]
+
+
 def marks(db: Path) -> dict[Path, bytes]:
     """Return what the marks of complete runs hold."""
     return {path: path.read_bytes() for path in db.with_suffix(".sweeps").glob("*/runs/*/complete.json")}
@@ -97,6 +104,7 @@ def test_a_runner_killed_five_times_does_no_run_twice(
         process.communicate()
         psutil.wait_procs(workers, timeout=30)
         assert not any(worker.is_running() and worker.status() != "zombie" for worker in workers)
+        assert left_behind(workers) == []
         before = marks(db)
     end = rest(twin("sweep", work, "--db", db, "--workers", 2, "--json"))
     assert (end["complete"], end["failed"]) == (RUNS, 0)
@@ -107,12 +115,15 @@ def test_a_runner_killed_five_times_does_no_run_twice(
 
 def test_killed_workers_are_replaced(db: Path, work: Path, twin: Twin, undisturbed: Any, digests: Digests) -> None:
     chance = random.Random(2)
+    killed = []
     process = twin("sweep", work, "--db", db, "--workers", 2, "--json")
     for _ in range(2):
         after(process, chance.randrange(1, 10))
         victims = descendants(process, "spawn_main")
-        chance.choice(victims).kill()
+        killed.append(chance.choice(victims))
+        killed[-1].kill()
     assert rest(process)["complete"] == RUNS
+    assert left_behind(killed) == []
     assert digests(db) == undisturbed(work)
 
 

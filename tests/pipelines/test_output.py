@@ -21,6 +21,9 @@ def test_files_are_written_read_and_removed(kind: str, tmp_path: Path) -> None:
         output.write("a/b.json", data)
         assert output.read("a/b.json") == data
     assert output.read_json("a/b.json") == {"x": 2}
+    (tmp_path / "given").write_bytes(b"from a file")
+    output.write("c/d", tmp_path / "given")
+    assert output.read("c/d") == b"from a file"
     output.write("a/torn.json", b'{"x"')
     assert output.read_json("a/torn.json") is None
     output.fetch("a/b.json", tmp_path / "fetched")
@@ -33,6 +36,12 @@ def test_files_are_written_read_and_removed(kind: str, tmp_path: Path) -> None:
     output.delete_all()
     assert not output.exists("a/torn.json")
     assert (output.free_bytes() is None) == (kind == "memory")
+
+
+def test_a_location_that_cannot_be_read_says_so_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(StoreFault, match=r"^cannot read a in .*: Is a directory$"):
+        Output(str(tmp_path)).read("a")
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

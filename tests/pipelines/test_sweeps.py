@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import sweep
+from pipelines import runner, sweep
 from pipelines.executors import LocalPool, executor_of
 from pipelines.output import Output, Unwritable
 from pipelines.reading import tidy
@@ -149,6 +150,9 @@ def test_failed_runs_are_tried_again_when_asked(db: Path, tmp_path: Path, in_ord
     assert (summary.complete, summary.failed, summary.done_now) == (3, 0, 3)
     attempts = Plant.open(db).sql_rows("select attempts, error from experiment_runs")
     assert attempts == [{"attempts": 2, "error": None}] * 3
+    home = db.with_suffix(".sweeps") / "moods"
+    assert len(list(home.rglob("traceback.txt"))) == 3  # of the first try
+    assert "traceback" not in (home / "index.html").read_text()
 
 
 def test_what_was_published_but_never_merged_is_only_merged(
@@ -200,22 +204,96 @@ def test_claims_of_the_dead_are_free_and_those_of_the_living_are_not(
     with store.writing() as tx:
         tx.execute("UPDATE experiment_runs SET status = 'pending'")
     living, dead, other = (ExperimentWriter(store) for _ in range(3))
-    assert len(living.claim(1, 5)) == 5
-    assert len(dead.claim(1, 5)) == 5
+    same = prepare(spin, db).hashes
+    assert other.claim(1, 100, same | {"template_sha256": "another"}) == []
+    assert len(living.claim(1, 5, same)) == 5
+    assert len(dead.claim(1, 5, same)) == 5
     dead.close()
     assert is_alive(living.runner)
     assert not is_alive(dead.runner)
-    assert len(other.claim(1, 100)) == 7
-    assert other.claim(1, 100) == []
+    assert len(other.claim(1, 100, same)) == 7
+    assert other.claim(1, 100, same) == []
     with pytest.raises(InUse, match="is being carried out"):
         other.remove("spin")
     living.give_back()
-    assert len(other.claim(1, 100)) == 5
+    assert len(other.claim(1, 100, same)) == 5
     other.close()
     living.close()
     host, pid, started, mark = living.runner.rsplit(" ", 3)
     assert not is_alive(f"{host} {pid} {float(started) - 100:.2f} {mark}")
     assert not is_alive(f"elsewhere {pid} {started} {mark}")
+
+
+def test_a_sweep_does_no_runs_of_another_template(
+    db: Path, spin: dict[str, Any], in_order: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody changes the template and asks again while a sweep is under way: its process knows only the old one."""
+    (tmp_path / "jobs_a.py").write_text("def f(x=0):\n    return {'who': 'a', 'x': x}\n")
+    (tmp_path / "jobs_b.py").write_text("def f(x=0):\n    return {'who': 'b', 'x': x}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    asked = {"name": "spin", "grid": {"x": list(range(20))}}
+    second = in_order()
+
+    def change(number: int) -> None:
+        if number == 3:
+            changed = prepare(asked | {"function": "jobs_b:f"}, db)
+            writer = ExperimentWriter(changed.store)
+            writer.register(*runner._rows(changed))
+            writer.close()
+
+    first = quiet(asked | {"function": "jobs_a:f"}, db, executor=in_order(before=change))
+    assert (first.complete, first.failed) == (20, 0)  # all were claimed before
+    after = quiet(asked | {"function": "jobs_b:f"}, db, executor=second)
+    assert (after.complete, after.done_now) == (20, 20)
+    table = tidy(Plant.open(db).store, "spin")
+    assert set(table["who"]) == {"b"}
+
+
+def test_runs_that_are_under_way_are_not_asked_for_again(db: Path, spin: dict[str, Any], in_order: Any) -> None:
+    quiet(spin, db, executor=in_order())
+    prepared = prepare(spin, db)
+    one, two, *_ = prepared.run_ids
+    with pytest.raises(BadRequest, match="has no run '../../inputs'"):
+        quiet(spin, db, executor=in_order(), again=[one, "../../inputs"])
+    assert found(prepared.output, one) is not None  # nothing was taken away
+    other = ExperimentWriter(prepared.store)
+    other.ask_again(1, [two])
+    assert [run["run_id"] for run in other.claim(1, 1, prepared.hashes)] == [two]
+    with pytest.raises(InUse, match=f"run {two} is being carried out"):
+        quiet(spin, db, executor=in_order(), again=[two])
+    other.close()
+    assert quiet(spin, db, executor=in_order(), again=[one, two]).done_now == 2
+
+
+def test_an_output_folder_is_found_from_elsewhere(
+    db: Path, spin: dict[str, Any], in_order: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    quiet(spin, db, executor=in_order(), out="somewhere")
+    assert Plant.open(db).store.rows("experiments")[0]["output_url"] == str(tmp_path / "somewhere")
+
+
+def test_an_unknown_executor_is_refused_before_anything_starts(db: Path, spin: dict[str, Any]) -> None:
+    for name in ("ray", "dask://", ""):
+        with pytest.raises(BadRequest, match="unknown executor"):
+            quiet(spin, db, executor=name)
+    assert Plant.open(db).store.count("experiments") == 0
+    assert not db.with_suffix(".sweeps").exists()
+
+
+def test_the_index_lists_what_varies_and_all_runs_though_it_reads_them_in_pages(
+    db: Path, spin: dict[str, Any], in_order: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.reading._PAGE", 5)
+    quiet(spin, db, executor=in_order())
+    page = (db.with_suffix(".sweeps") / "spin" / "index.html").read_text()
+    assert re.findall(r"<h2>(\d+)\. (\d), ([\d.]+)</h2>", page) == [
+        (str(3 * i + seed), str(seed), str(x)) for i, x in enumerate((0.5, 1.5, 2.5, 3.5)) for seed in (1, 2, 3)
+    ]
+    assert re.findall(r'<select name="(\w+)">', page) == ["seed", "x"]
+    assert page.count("<option") == 2 + 4 + 3
+    assert "12 runs of sweep_jobs:spin: 12 complete" in page
+    assert page.count("<dt>x2</dt>") == 12
 
 
 def test_workers_have_a_copy_of_the_plant_without_runs(db: Path, tmp_path: Path, in_order: Any) -> None:

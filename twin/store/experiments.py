@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 KEPT_TABLES = ("runs", "telemetry", *RUN_TABLES)
 """What is kept of a run's own simulations where its telemetry is asked for."""
 
+_HASHES = ("template_sha256", "catalog_sha256", "code_sha256")
+_OF_HASHES = "".join(f" AND {name} = ?" for name in _HASHES)
 _SAME_START_S = 2.0  # what the operating system's clock may move the start of a process by
 _live: set[str] = set()  # the sweeps of this process that go on
 
@@ -121,18 +123,25 @@ class ExperimentWriter(KeptOpen):
                     " SELECT run_id, CAST(? AS INTEGER), number, true, parameters, 'pending', ?, ?, ?,"
                     " make_timestamp(CAST(? AS BIGINT))"
                     " FROM runs_asked WHERE run_id NOT IN (SELECT run_id FROM experiment_runs)",
-                    [number, *(hashes[f"{what}_sha256"] for what in ("template", "catalog", "code")), now_us()],
+                    [number, *(hashes[name] for name in _HASHES), now_us()],
                 )
             if retry_failed:
                 self._again(tx, number, "status = 'failed'")
         return number
 
     def ask_again(self, experiment_id: int, run_ids: Sequence[str]) -> None:
-        """Let runs be done again; unknown ones are an error."""
+        """Let runs that ended be done again, whoever did them; unknown ones and those under way are an error."""
         with self.transaction() as tx:
+            self._free_the_dead(tx, experiment_id)
             for run_id in run_ids:
-                if not tx.count("experiment_runs", {"experiment_id": experiment_id, "run_id": run_id, "asked": True}):
-                    raise BadRequest(f"the experiment as it is asked for has no run {run_id!r}; see: experiments show")
+                known = {"experiment_id": experiment_id, "run_id": run_id, "asked": True}
+                found = tx.rows("experiment_runs", known)
+                if not found:
+                    raise BadRequest(
+                        f"the experiment as it is asked for has no run {run_id!r}; see: experiments table --all --json"
+                    )
+                if found[0]["status"] == "running":
+                    raise InUse(f"run {run_id} is being carried out ({_words(found[0]['runner'])}); wait for its end")
                 self._again(tx, experiment_id, "run_id = ?", [run_id])
 
     @staticmethod
@@ -147,8 +156,16 @@ class ExperimentWriter(KeptOpen):
             tx.execute("DELETE FROM experiment_results WHERE run_id = ?", [run_id])
             _drop_simulations(tx, kept)
 
-    def claim(self, experiment_id: int, most: int) -> list[dict[str, Any]]:
+    def claim(self, experiment_id: int, most: int, hashes: Mapping[str, str]) -> list[dict[str, Any]]:
         """Take runs that nobody does, in their order: pending ones, and those whose runner is no more.
+
+        Parameters
+        ----------
+        experiment_id, most : int
+            The experiment's number; how many runs.
+        hashes : mapping
+            Those that the runs were entered with: who began with another template, catalog or package
+            must not do them.
 
         Returns
         -------
@@ -159,8 +176,8 @@ class ExperimentWriter(KeptOpen):
             self._free_the_dead(tx, experiment_id)
             rows = tx.execute(
                 "SELECT run_id, number, CAST(parameters AS VARCHAR), attempts FROM experiment_runs"
-                " WHERE experiment_id = ? AND asked AND status = 'pending' ORDER BY number LIMIT ?",
-                [experiment_id, most],
+                f" WHERE experiment_id = ? AND asked AND status = 'pending'{_OF_HASHES} ORDER BY number LIMIT ?",
+                [experiment_id, *(hashes[name] for name in _HASHES), most],
             )
             if rows:
                 tx.execute(
@@ -239,13 +256,13 @@ class ExperimentWriter(KeptOpen):
         _live.discard(self.runner)
 
 
-def counts(store: Store, experiment_id: int) -> dict[str, int]:
-    """Return how many of the runs that an experiment asks for are in each status."""
+def counts(store: Store, experiment_id: int, hashes: Mapping[str, str]) -> dict[str, int]:
+    """Return how many of the runs that an experiment asks for, with these hashes, are in each status."""
     with store.reading() as tx:
         rows = tx.execute(
             "SELECT CAST(status AS VARCHAR), count(*) FROM experiment_runs"
-            " WHERE experiment_id = ? AND asked GROUP BY ALL",
-            [experiment_id],
+            f" WHERE experiment_id = ? AND asked{_OF_HASHES} GROUP BY ALL",
+            [experiment_id, *(hashes[name] for name in _HASHES)],
         )
     return dict.fromkeys(("pending", "running", "complete", "failed"), 0) | {row[0]: int(row[1]) for row in rows}
 
@@ -279,13 +296,19 @@ def experiment_row(store: Store, name: str) -> dict[str, Any]:
         return _experiment(tx, name)
 
 
-def long_results(store: Store, name: str) -> list[tuple[str, str, float | None, str | None]]:
-    """Return the results of an experiment's complete runs: run, name, number or text; in the order of runs."""
+def long_results(
+    store: Store, name: str, numbers: tuple[int, int] = (1, 2**31 - 1)
+) -> list[tuple[str, str, float | None, str | None]]:
+    """Return results of an experiment's complete runs (those from a number to another), in the order of runs.
+
+    Each is run, name, number or text.
+    """
     with store.reading() as tx:
         _experiment(tx, name)
         return tx.execute(
-            "SELECT run_id, name, value, text FROM experiment_values WHERE experiment = ? ORDER BY number, name",
-            [name],
+            "SELECT run_id, name, value, text FROM experiment_values"
+            " WHERE experiment = ? AND number BETWEEN ? AND ? ORDER BY number, name",
+            [name, *numbers],
         )
 
 

@@ -68,8 +68,12 @@ FORMATS: tuple[str, ...] = ("csv", "json", "parquet")
 _READINGS = {"telemetry": ("machine_id", "ts"), "five_telemetry": ("machineID", "datetime")}
 """The tables of readings, and what they call the machine and the time."""
 
-_OF_NO_RUN = ("experiment_runs", "experiment_results")
-"""Tables that are written whole although they have a run_id: it names a run of an experiment."""
+_ORDERS = _READINGS | {
+    "experiments": ("experiment_id",),
+    "experiment_runs": ("experiment_id", "number", "created_at"),
+    "experiment_results": ("run_id", "name"),
+}
+"""The tables whose rows are not stored in the order in which they are read."""
 
 _WINDOW_ROWS = 1_000_000
 _GATHERED = ".duckdb"
@@ -160,8 +164,9 @@ def _write(
     if table in _READINGS and transport is not None:
         return _gather(tx, table, stem.with_suffix(_GATHERED), run, transport)
     columns = tx.columns(table)
-    where = f" WHERE run_id = {run.run_id if run else 0}" if "run_id" in columns and table not in _OF_NO_RUN else ""
-    order = f" ORDER BY {', '.join(_READINGS[table])}" if table in _READINGS else ""
+    of_run = "run_id" in columns and columns["run_id"].type == "INTEGER"  # runs of experiments are named by hashes
+    where = f" WHERE run_id = {run.run_id if run else 0}" if of_run else ""
+    order = f" ORDER BY {', '.join(_ORDERS[table])}" if table in _ORDERS else ""
     return _copy(tx.con, columns.values(), f'"{table}"{where}{order}', _file(stem, format))
 
 
