@@ -21,6 +21,9 @@ from twin.errors import BadRequest, TwinError
 
 _LOOK_S = 5.0
 _JOIN_S = 1.0
+CONNECT_S = 10.0
+"""How long a Dask scheduler is called before it counts as not there."""
+
 GRACE_S = 180.0
 """How much longer than its time limit a run is waited for: the kernel may have to
 start first, and then its worker should have ended it."""
@@ -219,14 +222,16 @@ class DaskCluster:
             raise BadRequest("the executor dask needs a package more: pip install 'pdm-twin[dask]'") from None
         self._lost_since: float | None = None
         self._cluster: Any = None
-        with dask.config.set({"distributed.comm.timeouts.connect": "10s", "distributed.worker.daemon": True}):
+        with dask.config.set(
+            {"distributed.comm.timeouts.connect": f"{CONNECT_S:g}s", "distributed.worker.daemon": True}
+        ):
             if address is None:
                 self._cluster = LocalCluster(
                     n_workers=slots, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
                 )
                 address = self._cluster.scheduler_address
             try:
-                self._client: Any = Client(address, timeout="10s", set_as_default=False)
+                self._client: Any = Client(address, timeout=f"{CONNECT_S:g}s", set_as_default=False)
             except (OSError, TimeoutError) as error:
                 said = str(error).splitlines()[0]
                 raise TwinError(

@@ -123,14 +123,14 @@ def test_runs_that_go_wrong_stop_nobody_and_say_why(db: Path, tmp_path: Path) ->
             {"what": "die", "flag": flag},
         ],
         "returns": ["number"],
-        "timeout_s": 8,
+        "timeout_s": 3,
     }  # fmt: skip
     summary = quiet(experiment, db, workers=2)
     assert (summary.complete, summary.failed) == (2, 4)  # the one that died once was tried again
     assert errors(db) == {
         "raise": "ValueError: no such luck",
         "exit": "the worker died (exit status 3); so it did 3 times",
-        "hang": "took longer than 8 s and was ended",
+        "hang": "took longer than 3 s and was ended",
         "keep silent": "the run did not return number; it returned nothing",
     }
     home = db.with_suffix(".sweeps") / "moods" / "runs"
@@ -369,7 +369,10 @@ def test_executors_have_names() -> None:
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_is_not_there_is_a_fault_of_one_line(db: Path, spin: dict[str, Any]) -> None:
+def test_a_scheduler_that_is_not_there_is_a_fault_of_one_line(
+    db: Path, spin: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.executors.CONNECT_S", 1.0)
     with pytest.raises(TwinError, match=r"^there is no Dask scheduler at tcp://127\.0\.0\.1:9") as error:
         quiet(spin, db, executor="dask://127.0.0.1:9")
     assert "\n" not in str(error.value)

@@ -8,6 +8,7 @@ no independent witnesses (Field & Welsh 2007, "Bootstrapping clustered data").
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,16 @@ def bootstrap(
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(values, [tail, 1.0 - tail], method="closest_observation")
     return float(low), float(high)
+
+
+def _on_rows(*given: Any) -> float:
+    """Return a metric of some rows: given are the metric, its arrays and the rows."""
+    metric, *arrays, rows = given
+    return float(metric(*(array[rows] for array in arrays)))
+
+
+def _phm08_mean(unit_h: float, true_h: Floats, predicted_h: Floats) -> float:
+    return metrics.phm08(true_h, predicted_h, unit_h) / len(true_h)
 
 
 class _Table:
@@ -137,9 +148,9 @@ def evaluate_detection(
                 metric.__name__,
                 name,
                 machines[kept],
-                lambda rows, m=metric, y=yk, s=sk: m(y[rows], s[rows]),
+                partial(_on_rows, metric, yk, sk),
                 "one class only",
-            )  # type: ignore[misc]
+            )
     if failures is not None:
         if within_h is None:
             raise BadRequest(
@@ -156,7 +167,7 @@ def _add_warnings(table: _Table, score: Floats, index: Any, failures: pd.DataFra
     for name in [ALL, *_modes(leads["mode"])]:
         part = leads if name == ALL else leads[leads["mode"] == name]
         lead, machines = part["lead_h"].to_numpy(dtype=float), part["machine_id"].to_numpy()
-        table.add("lead_h", name, machines, lambda rows, v=lead: _median(v[rows]), "no failure was warned of")  # type: ignore[misc]
+        table.add("lead_h", name, machines, partial(_on_rows, _median, lead), "no failure was warned of")
         table.add("detected", name, machines, _mean((~np.isnan(lead)).astype(float)))
     false = metrics_lives.false_alarms(score, index, failures, **how)
     alarms, months = false["alarms"].to_numpy(dtype=float), false["months"].to_numpy(dtype=float)
@@ -206,8 +217,8 @@ def evaluate_rul(
     for name in [ALL, *_modes(mode)]:
         kept = np.arange(len(truth)) if name == ALL else np.flatnonzero(mode == name)
         t, p, who = truth[kept], said[kept], machines[kept]
-        table.add("rmse_h", name, who, lambda rows, t=t, p=p: metrics.rmse(t[rows], p[rows]))  # type: ignore[misc]
-        table.add("phm08_mean", name, who, lambda rows, t=t, p=p: metrics.phm08(t[rows], p[rows], unit_h) / len(rows))  # type: ignore[misc]
+        table.add("rmse_h", name, who, partial(_on_rows, metrics.rmse, t, p))
+        table.add("phm08_mean", name, who, partial(_on_rows, partial(_phm08_mean, unit_h), t, p))
         for frame, column, metric in (
             (judged, "inside", "alpha_lambda"),
             (horizons, "horizon_h", "prognostic_horizon_h"),
@@ -217,8 +228,8 @@ def evaluate_rul(
             table.add(metric, name, part["machine_id"].to_numpy(), _mean(part[column].to_numpy(dtype=float)), "no life")
         for bounds in intervals:
             b = bounds[kept]
-            table.add("coverage", name, who, lambda rows, t=t, b=b: metrics.coverage(t[rows], b[rows]))  # type: ignore[misc]
-            table.add("width_h", name, who, lambda rows, b=b: metrics.width(b[rows]))  # type: ignore[misc]
+            table.add("coverage", name, who, partial(_on_rows, metrics.coverage, t, b))
+            table.add("width_h", name, who, partial(_on_rows, metrics.width, b))
     return table.frame()
 
 
@@ -246,9 +257,9 @@ def evaluate_survival(labels: pd.DataFrame, risk: Any, *, replications: int = 50
             "concordance",
             name,
             machines[kept],
-            lambda rows, t=t, r=r, e=e: metrics.concordance(t[rows], r[rows], e[rows]),
+            partial(_on_rows, metrics.concordance, t, r, e),
             "no pair can be compared",
-        )  # type: ignore[misc]
+        )
     return table.frame()
 
 

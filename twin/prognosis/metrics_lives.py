@@ -16,7 +16,7 @@ MONTH_H = 730.5
 _HOUR = np.timedelta64(1, "h")
 
 
-def by_machine(values: Any, index: pd.MultiIndex) -> pd.DataFrame:
+def by_machine(values: Any, index: pd.Index) -> pd.DataFrame:
     """Return ``machine_id, ts, value, row`` sorted by machine and time; `row` is the place in the input.
 
     Raises
@@ -67,7 +67,7 @@ def _check_warning(threshold: float, sustained: int, within_h: float) -> None:
 
 
 def lead_times(
-    score: Any, index: pd.MultiIndex, failures: pd.DataFrame, threshold: float, *, within_h: float, sustained: int = 2
+    score: Any, index: pd.Index, failures: pd.DataFrame, threshold: float, *, within_h: float, sustained: int = 2
 ) -> pd.DataFrame:
     """Return for each failure how long before it the first sustained warning came, h.
 
@@ -97,7 +97,8 @@ def lead_times(
     _check_warning(threshold, sustained, within_h)
     frame, failed = by_machine(score, index), _checked_failures(failures)
     rows = dict(iter(frame.groupby("machine_id")))
-    found, before = [], {}
+    found: list[Any] = []
+    before: dict[Any, Any] = {}
     for machine, at, mode in failed.itertuples(index=False):
         start = max(at - pd.Timedelta(hours=within_h), before.get(machine, pd.Timestamp.min.as_unit("us")))
         before[machine] = at
@@ -113,7 +114,7 @@ def lead_times(
 
 
 def false_alarms(
-    score: Any, index: pd.MultiIndex, failures: pd.DataFrame, threshold: float, *, within_h: float, sustained: int = 2
+    score: Any, index: pd.Index, failures: pd.DataFrame, threshold: float, *, within_h: float, sustained: int = 2
 ) -> pd.DataFrame:
     """Return by machine how many sustained warnings began outside the windows before failures, and in what time.
 
@@ -127,7 +128,7 @@ def false_alarms(
     """
     _check_warning(threshold, sustained, within_h)
     frame, failed = by_machine(score, index), _checked_failures(failures)
-    step = frame.groupby("machine_id")["ts"].diff().median()
+    step: Any = frame.groupby("machine_id")["ts"].diff().median()
     step_h = 0.0 if pd.isna(step) else step / pd.Timedelta(hours=1)
     found = []
     for machine, part in frame.groupby("machine_id"):
@@ -141,7 +142,7 @@ def false_alarms(
     return pd.DataFrame(found, columns=["machine_id", "alarms", "months"])
 
 
-def _lives(true_h: Any, predicted_h: Any, index: pd.MultiIndex) -> Any:
+def _lives(true_h: Any, predicted_h: Any, index: pd.Index) -> Any:
     """Yield (machine, failed_at, rows of one life): rows of a machine that lead to the same failure."""
     frame = by_machine(true_h, index)
     frame["predicted"] = numbers("predicted lives", predicted_h, len(index))[frame["row"].to_numpy()]
@@ -154,7 +155,7 @@ def _lives(true_h: Any, predicted_h: Any, index: pd.MultiIndex) -> Any:
 
 
 def alpha_lambda(
-    true_h: Any, predicted_h: Any, index: pd.MultiIndex, *, alpha: float = 0.2, lam: float = 0.5
+    true_h: Any, predicted_h: Any, index: pd.Index, *, alpha: float = 0.2, lam: float = 0.5
 ) -> pd.DataFrame:
     """Return for each life whether the prediction at the share `lam` of it lies within ``(1 ± alpha)`` of the truth.
 
@@ -179,7 +180,7 @@ def alpha_lambda(
     return pd.DataFrame(found, columns=["machine_id", "failed_at", "life_h", "row", "true_h", "predicted_h", "inside"])
 
 
-def prognostic_horizon(true_h: Any, predicted_h: Any, index: pd.MultiIndex, *, alpha: float = 0.1) -> pd.DataFrame:
+def prognostic_horizon(true_h: Any, predicted_h: Any, index: pd.Index, *, alpha: float = 0.1) -> pd.DataFrame:
     """Return for each life how long before its end the predictions come to stay within ``± alpha * life``, h.
 
     After Saxena et al. 2008 and 2010, who take the first prediction within the bounds; here those after it must stay
