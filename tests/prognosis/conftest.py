@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from twin.plant import Plant
 
@@ -51,6 +53,13 @@ def fleet(machines: int = 24, rows: int = 60, seed: int = 0) -> tuple[pd.DataFra
         index=index,
     )
     return features, labels
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Let models use one thread: test workers share the processors already."""
+    with threadpool_limits(1, "openmp"):
+        yield
 
 
 @pytest.fixture(scope="session")
