@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -64,6 +65,11 @@ _COLOURS = """() => [...__twin_mirror.views[0].el.querySelectorAll(".bk-Column")
 @pytest.fixture(scope="module")
 def page(lab: Lab, browser: Any) -> Iterator[LabPage]:
     lab.write(NAME, [DRAW, SLEEP, COMPUTE, FOLLOW])
+    # JupyterLab now and then never starts the first cell of a fresh kernel: then it is asked once more
+    from playwright.sync_api import TimeoutError as TooLong
+
+    with contextlib.suppress(TooLong), opened(lab, browser, NAME) as first:
+        first.run(0)
     with opened(lab, browser, NAME) as live:
         live.run(0)
         assert live.failed() == []

@@ -236,7 +236,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_the_rest_follows(db: Path, work: 
     import os
     import signal
 
-    work.write_text(work.read_text().replace("rounds = 60000", "rounds = 200000"))  # some seconds are left then
+    work.write_text(work.read_text().replace("rounds = 60000", "rounds = 600000"))  # ten seconds are left then
     process = twin("sweep", work, "--db", db, "--workers", 2, "--json")
     after(process, 2)
     os.killpg(process.pid, signal.SIGINT)
