@@ -25,8 +25,6 @@ SAMPLE_ROWS = 4_000_000
 INGEST_ROWS = 20_000_000
 """Most rows that are held in memory for the bare database."""
 PASSES = 3
-FEATURE_ROWS = 10_000_000
-"""Rows of which features are made."""
 
 
 def bench_plan(rows: int, wear: str = "off") -> Plan:
@@ -124,7 +122,7 @@ def run_bench(rows: int = 20_000_000, progress: bool = True) -> dict[str, float]
         figures |= _ingest(plan, Path(folder), figures["end_to_end_rows_per_s"])
     figures["ingest_ratio"] = figures["end_to_end_rows_per_s"] / figures["ingest_rows_per_s"]
     figures["kernel_noise_ratio"] = figures["kernel_rows_per_s_per_core"] / figures["numpy_noise_rows_per_s"]
-    return figures | _prognosis(min(rows, FEATURE_ROWS))
+    return figures | _prognosis()
 
 
 def _best(passes: int, action: Callable[[], Any]) -> float:
@@ -258,10 +256,8 @@ def _processes() -> dict[str, float]:
     }
 
 
-def _prognosis(rows: int) -> dict[str, float]:
-    code = (
-        f"import json; from twin.bench_prognosis import measure_features; print(json.dumps(measure_features({rows})))"
-    )
+def _prognosis() -> dict[str, float]:
+    code = "import json; from twin.bench_prognosis import measure_features; print(json.dumps(measure_features()))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(result.stdout)
     return found

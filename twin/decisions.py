@@ -125,10 +125,11 @@ class Decisions:
         task_columns = ["machine_id", "action", "due_at", "status", "priority", "origin"]
         return Reported(
             to_datetime(at),
+            to_datetime(plan.start_us),
             {
                 "machines": partial(_frame, machines, list(machines[0])),
                 "telemetry": partial(_telemetry, tuple(self._recent), ids, at, rule.history_us),
-                "hourly": partial(_means, self._hourly, len(self._hourly), ids, at),
+                "hourly": partial(_means, tuple(self._hourly), ids, at),
                 "alarms": partial(_frame, alarms, ["machine_id", "ts", "code", "level", "value"]),
                 "log": partial(_frame, log, ["machine_id", "start_at", "end_at", "action", "technician_id", "cost"]),
                 "tasks": partial(_frame, tasks, task_columns),
@@ -156,20 +157,19 @@ def _telemetry(recent: _Readings, ids: NDArray[np.int64], at: int, history: int)
 
 
 def _means(
-    hourly: list[tuple[NDArray[np.int64], NDArray[np.float32]]],
-    batches: int,
+    hourly: _Readings,
     ids: NDArray[np.int64],
     at: int,
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
 ) -> pd.DataFrame:
-    """Return the hourly means up to a decision, by machine and time: of the first batches, or of a part of the time."""
+    """Return the hourly means up to a decision, or of a part of the time, by machine and time."""
     import pandas as pd
 
     first = -NEVER_US if since is None else parse_time(since, "since")
     last = at if until is None else min(at, parse_time(until, "until"))
-    begin = bisect.bisect_right(hourly, first, 0, batches, key=lambda batch: int(batch[0][:, 1].max()))
-    end = bisect.bisect_right(hourly, last, begin, batches, key=lambda batch: int(batch[0][:, 1].min()))
+    begin = bisect.bisect_right(hourly, first, key=lambda batch: int(batch[0][:, 1].max()))
+    end = bisect.bisect_right(hourly, last, begin, key=lambda batch: int(batch[0][:, 1].min()))
     chosen = hourly[begin:end]
     if not chosen:
         return _frame([], ["machine_id", "ts", *CHANNELS])

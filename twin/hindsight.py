@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from twin.agenda import OWN_NUMBERS, best_action
+from twin.agenda import best_action
 from twin.plan import Plan, PlannedTask
 from twin.policy import parse
 from twin.simulation import Simulation
+from twin.what_if import FIRST_NUMBER, work_order
 
 ORACLE = "oracle"
 HOUR_US = 3_600_000_000
@@ -77,17 +78,5 @@ def _prevent(plan: Plan, machine_id: int, known: _Known, at: int, mode: str) -> 
     if action is None or begin <= plan.start_us:
         known.settled_us, known.failure_us = at, -1
         return
-    known.tasks.append(
-        PlannedTask(
-            task_id=None,
-            number=9 * OWN_NUMBERS + len(known.tasks),
-            machine_id=machine_id,
-            task_type="predictive",
-            action=action.name,
-            scheduled_us=begin,
-            duration_us=round(action.duration_min * 60e6),
-            priority="high",
-            status="planned",
-            cost=action.parts_cost,
-        )
-    )
+    number = FIRST_NUMBER + len(known.tasks)
+    known.tasks.append(work_order(action, machine_id, number, begin, "predictive", "high"))

@@ -18,10 +18,12 @@ class Reported:
     ----------
     now : datetime
         The time of the decision, UTC.
+    began : datetime
+        When the run began, UTC.
     """
 
-    def __init__(self, now: dt.datetime, makers: Mapping[str, Callable[..., pd.DataFrame]]) -> None:
-        self.now = now
+    def __init__(self, now: dt.datetime, began: dt.datetime, makers: Mapping[str, Callable[..., pd.DataFrame]]) -> None:
+        self.now, self.began = now, began
         self._makers = dict(makers)
 
     @cached_property

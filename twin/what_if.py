@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from twin.agenda import OWN_NUMBERS
 from twin.catalog.checks import refusal
-from twin.catalog.models import Scenario
+from twin.catalog.models import MaintenanceAction, Scenario
 from twin.errors import BadRequest, shown, unknown
 from twin.plan import Activation, Injection, Plan, PlannedTask
 from twin.plant_base import overlap
@@ -165,21 +165,34 @@ def _repairs(plan: Plan, change: Change, at: int, ids: Sequence[int]) -> list[Pl
     taken = [task.number for task in plan.tasks if task.number is not None]
     first = max(taken, default=FIRST_NUMBER - 1) + 1
     return [
-        PlannedTask(
-            task_id=None,
-            number=first + i,
-            machine_id=machine_id,
-            task_type="corrective",
-            action=action.name,
-            scheduled_us=at,
-            duration_us=round(action.duration_min * 60e6),
-            priority="critical",
-            status="planned",
-            technician_id=change.technician,
-            cost=action.parts_cost,
-        )
+        work_order(action, machine_id, first + i, at, "corrective", "critical", change.technician)
         for i, machine_id in enumerate(ids)
     ]
+
+
+def work_order(
+    action: MaintenanceAction,
+    machine_id: int,
+    number: int,
+    at_us: int,
+    task_type: str,
+    priority: str,
+    technician_id: str | None = None,
+) -> PlannedTask:
+    """Return work that a changed plan adds, in the action's usual time and for its usual cost."""
+    return PlannedTask(
+        task_id=None,
+        number=number,
+        machine_id=machine_id,
+        task_type=task_type,
+        action=action.name,
+        scheduled_us=at_us,
+        duration_us=round(action.duration_min * 60e6),
+        priority=priority,
+        status="planned",
+        technician_id=technician_id,
+        cost=action.parts_cost,
+    )
 
 
 def _ended(rules: Iterable[Rule], at: int) -> list[Rule]:

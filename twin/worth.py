@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
+from twin import what_if
+from twin.cache import source_hash
 from twin.catalog.checks import check_name, check_number, refusal
 from twin.errors import BadRequest, shown, unknown
 from twin.hindsight import ORACLE, oracle_plans
@@ -34,16 +36,7 @@ DEFAULT_POLICIES: dict[str, PolicyLike] = {
     "condition": "condition:vibration_mm_s",
     ORACLE: ORACLE,
 }
-FIGURES = (
-    "failures",
-    "tasks_done",
-    "downtime_h",
-    "availability",
-    "labour_cost",
-    "parts_cost",
-    "downtime_cost",
-    "cost",
-)
+FIGURES = tuple(figure for figure in what_if.FIGURES if figure != "energy_kwh")  # which only readings tell
 MOST_REPLICATIONS = 1000
 CONFIDENCE = 0.95
 
@@ -210,6 +203,7 @@ class _Job:
         import hashlib
 
         parts = [f"{name}:{self.policies[name].oracle}:{plan.sha256}" for name, plan in self.plans.items()]
+        parts.append(source_hash())  # what another kernel lived is another world
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 

@@ -41,7 +41,7 @@ def test_models_rank_the_failing_above_the_well(models: Any, frames: Frames) -> 
     assert rank["threshold"] < rank["logistic"] + 0.1
     modes = models["diagnosis", "boosting"]
     failing = y["fails"].to_numpy()
-    named = np.array(modes.classes)[modes.predict_proba(X[failing]).argmax(axis=1)]
+    named = np.array(modes.classes_)[modes.predict_proba(X[failing]).argmax(axis=1)]
     assert (named == y["mode"][failing]).mean() > 0.8
 
 

@@ -172,6 +172,13 @@ def test_runs_without_what_it_takes_are_refused(plant: Plant, run: Any) -> None:
         FrameReader().newest(run.telemetry().df())
 
 
+def test_some_machines_and_a_part_of_the_time_are_the_same_rows(run: Any, made: pd.DataFrame) -> None:
+    some = features(run, SPEC, machines=["M-002", 3], start="2026-03-01", end="2026-03-08")
+    times = made.index.get_level_values("ts")
+    chosen = made[(times >= "2026-03-01") & (times < "2026-03-08")].loc[[2, 3]]
+    pd.testing.assert_frame_equal(some, chosen, rtol=1e-9, atol=1e-9)
+
+
 def test_a_spec_survives_json() -> None:
     again = FeatureSpec.model_validate_json(SPEC.model_dump_json())
     assert again == SPEC

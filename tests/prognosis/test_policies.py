@@ -85,3 +85,24 @@ def test_what_cannot_be_a_policy_is_refused(plant: Plant) -> None:
     assert cost_threshold(500.0, 400.0) == 1.0
     with pytest.raises(BadRequest, match="cost_of_failure"):
         cost_threshold(1.0, 0.0)
+
+
+def test_a_world_that_begins_later_has_its_own_baseline(plant: Plant) -> None:
+    known = treatments(plant.plan("2026-01-05", "2026-02-05", wear="used"))
+    used, fresh = (Predictive(Shaking(), known, SPEC, threshold=0.5) for _ in range(2))
+
+    def orders(policy: Predictive, start: str, end: str) -> pd.DataFrame:
+        rule = (decided_by(policy, "2d", name="predictive"), policy)
+        span = {**SPAN, "start": start, "end": end, "seed": 9}
+        run = plant.simulate(**span, events_only=True, policy=rule, progress=False, new=True)
+        return run.work_orders()[["machine_id", "action", "raised_at"]]
+
+    orders(used, "2026-01-05", "2026-02-05")
+    later = ("2026-06-01", "2026-09-01")
+    pd.testing.assert_frame_equal(orders(used, *later), orders(fresh, *later))
+
+
+def test_fitted_models_of_ours_serve_as_model_and_diagnosis(models: Any) -> None:
+    model, diagnosis = models["failure", "logistic"], models["diagnosis", "logistic"]
+    policy = Predictive(model, dict.fromkeys(diagnosis.classes_, "repair"), SPEC, diagnosis=diagnosis)
+    assert policy.diagnosis is diagnosis

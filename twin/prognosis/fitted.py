@@ -54,7 +54,7 @@ class FittedModel:
         return f"<FittedModel {card.model} for {card.task}: {card.rows} rows of {card.machines} machines>"
 
     @property
-    def classes(self) -> tuple[bool | str, ...]:
+    def classes_(self) -> tuple[bool | str, ...]:
         """What `predict_proba` gives probabilities of, in its order."""
         return self.card.classes
 
@@ -92,9 +92,9 @@ class FittedModel:
         """
         features = self.columns(X)
         if len(features) == 0:
-            if not self.classes:
+            if not self.classes_:
                 raise self._no("probabilities")
-            return np.empty((0, len(self.classes)))
+            return np.empty((0, len(self.classes_)))
         if self.card.task == "survival" and self.card.horizon_h is not None:
             survives = self.estimator.predict_survival(features, [self.card.horizon_h])
             return np.hstack([survives, 1.0 - survives])
@@ -120,7 +120,7 @@ class FittedModel:
 
         The probability of failure, that of the leading mode, the remaining life (hours), or the risk.
         """
-        if self.card.task == "failure" or (self.card.task == "survival" and self.classes):
+        if self.card.task == "failure" or (self.card.task == "survival" and self.classes_):
             return self._series(self.predict_proba(X)[:, 1], X)
         if self.card.task == "diagnosis":
             proba = self.predict_proba(X)

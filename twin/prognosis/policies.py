@@ -79,7 +79,7 @@ class Predictive:
         self.action, self.priority = action, priority
         self._reader = FrameReader(self.spec)
         self._baseline: pd.DataFrame | None = None
-        self._began: dt.datetime | None = None
+        self._seen: tuple[dt.datetime, dt.datetime] | None = None
 
     def __call__(self, reported: Reported) -> list[dict[str, Any]]:
         """Return the tasks that are asked for at a decision."""
@@ -103,18 +103,16 @@ class Predictive:
         import pandas as pd
 
         now, spec = reported.now, self.spec
-        if self._began is None or now <= self._began:  # another world, or the first decision in this one
-            first = reported.hourly_between(now - dt.timedelta(days=3660), None)
-            self._began, self._baseline = now, None
-            self._start = None if first.empty else first["ts"].min().to_pydatetime()
-        if self._start is None:
-            self._began = None
+        known = reported.began + dt.timedelta(microseconds=spec.baseline_us + spec.cadence_us)
+        if now < known:
             return None
-        known = self._start + dt.timedelta(microseconds=spec.baseline_us + spec.cadence_us)
-        if now < known.replace(tzinfo=now.tzinfo):
-            return None
-        if self._baseline is None:
-            self._baseline = self._reader.baseline(reported.hourly_between(now - dt.timedelta(days=3660), known))
+        # the healthy relation is a fact of one world: another has begun where time or its beginning is another
+        if self._seen is None or self._seen[0] != reported.began or now <= self._seen[1]:
+            early = reported.hourly_between(reported.began, known)
+            if early.empty:
+                return None
+            self._baseline = self._reader.baseline(early)
+        self._seen = (reported.began, now)
         since = now - dt.timedelta(microseconds=spec.window_us + spec.cadence_us)
         readings = reported.hourly_between(since)
         if readings.empty:
@@ -143,7 +141,7 @@ class Predictive:
         return [self.treatments[self.diagnosis.classes_[k]] for k in leading]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_baseline": None, "_began": None}
+        return {**self.__dict__, "_baseline": None, "_seen": None}
 
 
 class Recorder:

@@ -84,20 +84,21 @@ def run_features(
     end_us: int | None,
 ) -> pd.DataFrame:
     """Return the features of a stored run: ``machine_id, ts`` and the wanted columns, sorted."""
-    chosen = "" if machines is None else f" AND machine_id IN ({', '.join(str(int(m)) for m in machines)})"
+    chosen = "" if machines is None else " AND list_contains($2, machine_id)"
     sources = {
-        "readings": _readings(query, run_id) + chosen,
-        "alarmed": f"SELECT machine_id, ts FROM alarms WHERE run_id = {int(run_id)}",
-        "worked": f"SELECT machine_id, end_at AS ts FROM maintenance_log WHERE run_id = {int(run_id)}",
+        "readings": _readings(query) + chosen,
+        "alarmed": "SELECT machine_id, ts FROM alarms WHERE run_id = $1",
+        "worked": "SELECT machine_id, end_at AS ts FROM maintenance_log WHERE run_id = $1",
     }
+    bound = [run_id] if machines is None else [run_id, [int(m) for m in machines]]
     with store.reading() as tx:
-        return tx.query(_text(query, sources, None, start_us, end_us))
+        return tx.query(_text(query, sources, None, start_us, end_us), bound)
 
 
 def run_baseline(store: Store, query: FeatureQuery, run_id: int) -> pd.DataFrame:
     """Return the baseline of each machine of a stored run: see `FrameFeatures.baseline`."""
     with store.reading() as tx:
-        return tx.query(_baseline_text(query, {"readings": _readings(query, run_id)}))
+        return tx.query(_baseline_text(query, {"readings": _readings(query)}), [run_id])
 
 
 class FrameFeatures:
@@ -204,8 +205,8 @@ def _baseline_columns(query: FeatureQuery) -> list[str]:
     return [*_WHOLE, *(f"{x}_{c}" for c in query.residuals for x in ("a", f"b_{u}", f"b_{v}", "sd"))]
 
 
-def _readings(query: FeatureQuery, run_id: int) -> str:
-    return f"SELECT machine_id, ts, {_listed(query.channels())} FROM telemetry WHERE run_id = {int(run_id)}"
+def _readings(query: FeatureQuery) -> str:
+    return f"SELECT machine_id, ts, {_listed(query.channels())} FROM telemetry WHERE run_id = $1"
 
 
 def _listed(names: Sequence[str]) -> str:
