@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +41,9 @@ def test_a_miss_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_time_of_children_is_counted() -> None:
     code = "import time\nwhile time.process_time() < 0.3: pass"
     wall, spent, _ = bench._timed(lambda: subprocess.run([sys.executable, "-c", code], check=True))
-    assert spent >= 0.3
+    assert spent >= 0.3 - 0.02  # of ticks of a hundredth of a second, as differences of floats
     assert wall >= 0.3
-    _, spent, _ = bench._timed(lambda: time.sleep(0.0))
+    _, spent, _ = bench._timed(lambda: None)
     assert spent == pytest.approx(0, abs=1e-9)
 
 
