@@ -174,6 +174,21 @@ class Happened:
             for row in rows
         ]
 
+    def work(self, now: int) -> list[dict[str, Any]]:
+        """Return the finished work, oldest first."""
+        rows = sorted((row for row in self._log if row["end_at"] <= now), key=lambda row: row["end_at"])
+        return [
+            {
+                "machine": self._names[row["machine_id"]],
+                "machine_id": row["machine_id"],
+                "action": row["action"],
+                "start_at": to_datetime(row["start_at"]),
+                "end_at": to_datetime(row["end_at"]),
+                "end_us": row["end_at"],
+            }
+            for row in rows
+        ]
+
     def tasks(self, now: int) -> list[dict[str, Any]]:
         """Return the maintenance tasks that are known at a time, by when they are due."""
         known = [task for task in self._simulation.world.tasks if task.raised_us <= now]

@@ -116,6 +116,17 @@ class Watching:
         with self._lock:
             return self._happened.failures(self._seen_us)
 
+    def work(self) -> list[dict[str, Any]]:
+        """Return the finished work so far, oldest first."""
+        with self._lock:
+            return self._happened.work(self._seen_us)
+
+    def states(self) -> dict[int, str]:
+        """Return what each machine does now, by its number."""
+        with self._lock:
+            now = self._seen_us
+            return {machine.machine_id: self._happened.state(m, now) for m, machine in enumerate(self.plan.machines)}
+
     def limits(self, channel: str, machine_id: int) -> list[tuple[str, str, float]]:
         """Return code, level and limit (in the channel's unit) of the alarm rules on a channel of a machine."""
         return self._watch.limits(channel, int(np.flatnonzero(self._ids == machine_id)[0]))
