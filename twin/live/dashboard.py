@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import ipywidgets
@@ -28,6 +29,8 @@ class Dashboard:
         Started or not.
     start : bool
         Whether panels follow the session by themselves; otherwise call `update_now`.
+    models : mapping of str to FittedModel, optional
+        By task, for the prediction panel: see `PredictionPanel.use`.
 
     Attributes
     ----------
@@ -40,7 +43,7 @@ class Dashboard:
         The root widget.
     """
 
-    def __init__(self, session: Any, *, start: bool = True) -> None:
+    def __init__(self, session: Any, *, start: bool = True, models: Mapping[str, Any] | None = None) -> None:
         self.session = session
         given = (session, Notices(), Choices.of(session))
         self.clock = ClockPanel(*given)
@@ -61,6 +64,8 @@ class Dashboard:
             for panel in (self.clock, self.scenarios, self.failures, self.maintenance):
                 _disable(panel.widget)
         self.feed = Feed(session, self.panels)
+        if models is not None:
+            self.prediction.use(**models)
         self.update_now()
         if start:
             self.feed.start()
@@ -88,7 +93,7 @@ class Dashboard:
         """Follow a click in the fleet: into the signals, and unless it only adds a line, into the controls."""
         self.signals.select(machine, more)
         if not more:
-            for panel in (self.scenarios, self.failures, self.maintenance):
+            for panel in (self.scenarios, self.failures, self.maintenance, self.prediction):
                 panel.select(machine)
 
     def update_now(self) -> None:

@@ -69,10 +69,11 @@ function fillRow(drawn, columns, row, selectable) {
   set(drawn.line, "className", `${row.tone ? `twin-tone-${row.tone}` : ""} ${selectable ? "twin-selectable" : ""}`.trim());
   columns.forEach((column, i) => {
     const cell = drawn.cells[i];
-    if (column.kind === "text") {
+    if (column.kind === "text" || column.kind === "bar") {
       set(cell, "textContent", row[column.key] ?? "");
       set(cell, "title", row[`${column.key}_tip`] ?? row[column.key] ?? "");
-      set(cell, "className", `twin-text twin-column-${column.key} ${row[`${column.key}_tone`] ? `twin-is-${row[`${column.key}_tone`]}` : ""}`.trim());
+      set(cell, "className", `twin-${column.kind} twin-column-${column.key} ${row[`${column.key}_tone`] ? `twin-is-${row[`${column.key}_tone`]}` : ""}`.trim());
+      if (column.kind === "bar") cell.style.setProperty("--twin-share", row[`${column.key}_share`] || "0%");
     } else if (column.kind === "swatch") {
       const colour = row.colour || "";
       if (cell.dataset.colour !== colour) {

@@ -21,8 +21,9 @@ class Table(anywidget.AnyWidget):
     Attributes
     ----------
     columns : list of dict
-        ``key``, ``label`` and ``kind``: ``text``, ``number`` (from `values`), ``spark`` (from
-        `sparks`), ``swatch`` or ``buttons``; optionally ``digits``, ``width`` and ``tip``.
+        ``key``, ``label`` and ``kind``: ``text``, ``bar`` (a text upon a bar as long as its
+        ``<key>_share``, such as ``40%``), ``number`` (from `values`), ``spark`` (from `sparks`),
+        ``swatch`` or ``buttons``; optionally ``digits``, ``width`` and ``tip``.
     rows : list of dict
         With an ``id`` each, the texts by key, and optionally ``<key>_tone``, ``<key>_tip``, ``tone``,
         ``colour`` and ``buttons`` as (action, label, tip).

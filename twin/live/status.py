@@ -182,7 +182,6 @@ class Happened:
                 "machine": self._names[row["machine_id"]],
                 "machine_id": row["machine_id"],
                 "action": row["action"],
-                "start_at": to_datetime(row["start_at"]),
                 "end_at": to_datetime(row["end_at"]),
                 "end_us": row["end_at"],
             }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,8 @@ EXPLAINED_FROM = 0.2
 """Probability from which a mode is named and features are asked for. [choice]"""
 MOST_EXPLAINED = 8
 """Machines a pass whose features are asked for, the likeliest to fail first: each costs a score for each feature."""
+LEAST_EFFECT = 0.01
+"""Of a feature that is said to speak for a failure: a hundredth of probability."""
 MOST_ROWS = 4_000
 """Rows a pass: of more that have come at once, the newest."""
 TREND = 600
@@ -131,12 +133,12 @@ class Prognosis:
         baseline_us = self.spec.baseline_us + self.spec.cadence_us if query.residuals else 0
         self._has_baseline = bool(query.residuals)
         self._given = (query.channels(), self.readings_us, self.spec.window_us, baseline_us)
-        self._lock = threading.RLock()
+        self._taking, self._scoring = threading.RLock(), threading.RLock()
         self.restart()
 
     def restart(self) -> None:
         """Forget the stream: another one begins."""
-        with self._lock:
+        with self._scoring, self._taking:
             self.stream = Stream(*self._given)
             self.trends: dict[int, deque[tuple[int, float, bool]]] = {}
             self._baseline: pd.DataFrame | None = None
@@ -144,8 +146,8 @@ class Prognosis:
             self._known: dict[int, Outlook] = {}
 
     def take(self, frame: Any, interval_us: int) -> None:
-        """Take in a frame of readings: see `twin.live.frames.Frame`."""
-        with self._lock:
+        """Take in a frame of readings, also while others are scored: see `twin.live.frames.Frame`."""
+        with self._taking:
             self.stream.take(frame.ts_us, frame.machine_ids, frame.values, interval_us)
 
     @property
@@ -192,15 +194,14 @@ class Prognosis:
         asked : tuple of int
             Machines whose features are to be explained however unlikely their failure is.
         """
-        with self._lock:
+        with self._scoring:
             if self.is_due:
                 self._score_due(alarms, log, asked)
         return self.outlooks(states)
 
     def outlooks(self, states: Mapping[int, str] | None = None) -> list[Outlook]:
         """Return the newest outlook of each machine, in the states that they have now."""
-        with self._lock:
-            return [self._in_state(int(m), (states or {}).get(int(m), "")) for m in self.stream.machine_ids]
+        return [self._in_state(int(m), (states or {}).get(int(m), "")) for m in self.stream.machine_ids]
 
     def _in_state(self, machine_id: int, state: str) -> Outlook:
         known = self._known.get(machine_id) or self._waiting(machine_id, None)
@@ -217,46 +218,49 @@ class Prognosis:
             return Outlook(machine_id, at_us, GATHERING, "no reading yet")
         left_h = max(0, ready - newest) / HOUR_US
         what = "baseline and window" if self._has_baseline else "window"
-        return Outlook(machine_id, at_us, GATHERING, f"{what} filled in {left_h:.3g} h")
+        return Outlook(machine_id, at_us, GATHERING, f"{what} full in {left_h:.3g} h")
 
     def _score_due(self, alarms: Any, log: Any, asked: tuple[int, ...]) -> None:
+        """Make the rows that have come to their end, and score them; readings are taken in meanwhile."""
         cadence, window, due = self.spec.cadence_us, self.spec.window_us, self.due_us
-        self._learn_baseline()
-        rows = max(1, MOST_ROWS // self.stream.machine_ids.size)
+        self._learn_baseline(due)
+        ids = self.stream.machine_ids
+        rows = max(1, MOST_ROWS // ids.size)
         first = max(self._last_us + cadence, due - (rows - 1) * cadence, self.ready_us or 0)
         self._last_us = due
-        ids = self.stream.machine_ids
         if first > due:
             self._known = {int(m): self._waiting(int(m), due) for m in ids}
             return
-        readings = self.stream.recent(first - window, due)
+        with self._taking:
+            readings = self.stream.recent(first - window, due)
+            heard, counts = self.stream.heard_us().copy(), self.stream.counts(due - window, due)
         made = self._features(readings, alarms, log, first, due)
-        at = made.index.get_level_values("ts").to_numpy().astype("datetime64[us]").astype(np.int64)
-        machines = made.index.get_level_values("machine_id").to_numpy()
+        at, machines = _times(made), made.index.get_level_values("machine_id").to_numpy()
         settled = _last_work(log, machines, at) <= at - window
         made, at, machines, newest = made[settled], at[settled], machines[settled], at[settled] == due
-        trusted = self._trusted(made)
+        trusted = self.models["failure"].in_range(made).to_numpy(bool)
         chances = self.models["failure"].score(made).to_numpy()
         for m, t, p, sure in zip(machines.tolist(), at.tolist(), chances.tolist(), trusted.tolist(), strict=True):
             self.trends.setdefault(m, deque(maxlen=TREND)).append((t, p, sure))
         found = self._outlooks(made[newest], chances[newest], asked)
         worked = _last_work(log, ids, np.full(ids.size, due))
-        counts = self.stream.counts(due - window, due)
-        expected = max(1, window // max(self.readings_us, self.stream.interval_us))
         self._known = {
-            int(m): self._checked(int(m), i, found.get(int(m)), int(worked[i]), int(counts[i]), expected)
+            int(m): self._checked(int(m), found.get(int(m)), int(heard[i]), int(worked[i]), int(counts[i]))
             for i, m in enumerate(ids)
         }
-        self.stream.forget(due - window)
+        with self._taking:
+            self.stream.forget(due - window)
 
-    def _learn_baseline(self) -> None:
+    def _learn_baseline(self, due: int) -> None:
         """Take each machine's healthy relation from its first readings, once they are complete."""
         began = self.stream.began_us
         if self._baseline is not None or not self._has_baseline or began is None:
             return
-        if self.due_us >= began + self.spec.baseline_us:
-            self._baseline = self._reader.baseline(self.stream.early())
-            self.stream.forget_early()
+        if due >= began + self.spec.baseline_us:
+            with self._taking:
+                early = self.stream.early()
+                self.stream.forget_early()
+            self._baseline = self._reader.baseline(early)
 
     def _features(self, readings: pd.DataFrame, alarms: Any, log: Any, first: int, due: int) -> pd.DataFrame:
         """Return the rows that have come to their end: one a machine, or several where the stream made a leap."""
@@ -265,11 +269,8 @@ class Prognosis:
         else:
             since = np.datetime64(first, "us")
             made = self._reader.features(readings, alarms, log, self._baseline, since=since)
-        at = made.index.get_level_values("ts").to_numpy().astype("datetime64[us]").astype(np.int64)
+        at = _times(made)
         return made[(at >= first) & (at <= due)]
-
-    def _trusted(self, made: pd.DataFrame) -> NDArray[np.bool_]:
-        return np.asarray(self.models["failure"].in_range(made).to_numpy(bool))
 
     def _outlooks(self, made: pd.DataFrame, chances: NDArray[np.float64], asked: tuple[int, ...]) -> dict[int, Outlook]:
         """Return what all models say of the newest rows."""
@@ -305,9 +306,11 @@ class Prognosis:
         told = self.models["failure"].explain(made.iloc[places], top=6)
         found = {}
         for place in places:
-            mine = told[(told["machine_id"] == machines[place]) & (told["effect"] > 0.005)].head(3)
-            columns = (mine["feature"], mine["value"], mine["median"], mine["effect"])
-            found[place] = tuple(Speaks(str(f), float(v), float(u), float(e)) for f, v, u, e in zip(*columns, strict=True))
+            mine = told[(told["machine_id"] == machines[place]) & (told["effect"] >= LEAST_EFFECT)].head(3)
+            found[place] = tuple(
+                Speaks(str(row.feature), float(row.value), float(row.median), float(row.effect))
+                for row in mine.itertuples()
+            )
         return found
 
     def _strange(self, row: pd.Series, flags: NDArray[np.bool_]) -> str:
@@ -322,11 +325,11 @@ class Prognosis:
         more = f" and {len(names) - 2} more" if len(names) > 2 else ""
         return "; ".join(told) + more
 
-    def _checked(self, m: int, i: int, found: Outlook | None, worked: int, count: int, expected: int) -> Outlook:
+    def _checked(self, m: int, found: Outlook | None, heard: int, worked: int, count: int) -> Outlook:
         """Return an outlook, or why there is none."""
         due, stream = self._last_us, self.stream
         none = Outlook(m, due, OK) if found is None else found
-        silent = due - int(stream.heard_us()[i])
+        silent, expected = due - heard, max(1, self.spec.window_us // max(self.readings_us, stream.interval_us))
         if stream.interval_us > self.readings_us:
             said = f"a reading each {stream.interval_us / HOUR_US:.3g} h; trained on {self.readings_us / HOUR_US:.3g} h"
             return _blank(none, SPARSE, said)
@@ -334,7 +337,7 @@ class Prognosis:
             return _blank(none, STALE, f"no reading for {silent / HOUR_US:.3g} h")
         if worked > due - self.spec.window_us:
             left_h = (worked + self.spec.window_us - due) / HOUR_US
-            return _blank(none, GATHERING, f"worked on; a window of its own in {left_h:.3g} h")
+            return _blank(none, GATHERING, f"after work, window full in {left_h:.3g} h")
         if count < LEAST_COVERED * expected:
             return _blank(none, GATHERING, f"{count} of {expected} readings in the window")
         if found is None:
@@ -344,7 +347,13 @@ class Prognosis:
 
 def _blank(known: Outlook, state: str, reason: str) -> Outlook:
     """Return an outlook without numbers."""
-    return replace(Outlook(known.machine_id, known.at_us, state, reason))
+    return Outlook(known.machine_id, known.at_us, state, reason)
+
+
+def _times(made: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the times of features, µs."""
+    times = made.index.get_level_values("ts").to_numpy()
+    return np.asarray(times.astype("datetime64[us]").astype(np.int64))
 
 
 def _last_work(log: Any, machines: NDArray[Any], at: NDArray[np.int64]) -> NDArray[np.int64]:

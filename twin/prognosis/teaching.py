@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from twin.catalog.checks import check_number
-from twin.errors import BadRequest, unknown
+from twin.errors import BadRequest, shown, unknown
 from twin.plan import Activation, Corrective, Injection, Plan
 from twin.prognosis import metrics
 from twin.prognosis.fitted import FittedModel
@@ -38,7 +38,7 @@ LEVELS = (0.05, 0.9)
 GROWTH = (0.4, 2.5)
 """Time to failure of a fault of the lesson, in horizons. [choice]"""
 REST = (3.0, 8.0)
-"""From where a fault should have ended to the next one, in horizons: most machines are well, most of the time. [choice]"""
+"""From the end of a fault to the next one, in horizons: most machines are well, most of the time. [choice]"""
 HELD_OUT = 0.25
 """Share of machines on which a first fit is checked, before all of them teach. [choice]"""
 STEPS = ("simulating", "features", "checking", *(f"training {task}" for task in TASKS))
@@ -97,10 +97,23 @@ class Lesson:
         return {task: save(model, place / f"{task}.model") for task, model in self.models.items()}
 
 
-def pace_for(speed: float) -> Pace:
-    """Return windows and horizon for a speed of the clock, seconds of the plant in a second."""
-    speed = check_number(speed, "speed", 0.1, 10_000.0)
-    return next(pace for least, pace in PACES.items() if speed >= least)
+def pace_for(speed: float, interval: Any = "1s") -> Pace:
+    """Return windows and horizon for a speed of the clock, and readings no further apart than they come.
+
+    Parameters
+    ----------
+    speed : float
+        Seconds of the plant in a second.
+    interval : duration
+        Time between two readings of the session.
+    """
+    speed, every = check_number(speed, "speed", 0.1, 10_000.0), parse_duration(interval, "interval")
+    fit = [pace for pace in reversed(PACES.values()) if every <= parse_duration(pace.readings)]
+    if not fit:
+        slowest = next(iter(PACES.values())).readings
+        raise BadRequest(f"readings each {shown(interval)} are too sparse to foretell failures; {slowest} or less")
+    meant = next(pace for least, pace in PACES.items() if speed >= least)
+    return meant if meant in fit else fit[0]
 
 
 def train_for(
@@ -145,7 +158,7 @@ def train_for(
 
     pace = pace or pace_for(speed)
     plan = lesson_plan(plant, pace, modes, machines, seed)
-    with _told(progress) as tell, tempfile.TemporaryDirectory(prefix="twin-lesson-") as folder:
+    with _Progress(progress) as tell, tempfile.TemporaryDirectory(prefix="twin-lesson-") as folder:
         tell()
         run: RunRecord = simulate(Store.create(Path(folder) / "lesson.duckdb"), plan, progress=False)
         tell()
@@ -278,7 +291,7 @@ def _checked(made: pd.DataFrame, known: pd.DataFrame, options: dict[str, Any]) -
     }
 
 
-class _told:  # noqa: N801 - reads as what it does
+class _Progress:
     """Tells how far the work is: as a bar, to a function, or nobody."""
 
     def __init__(self, progress: bool | Callable[[int, int, str], object]) -> None:
