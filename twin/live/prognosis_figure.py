@@ -25,7 +25,7 @@ class RiskFigure:
     """
 
     def __init__(self, height: int = 190) -> None:
-        self.line = ColumnDataSource({name: np.empty(0) for name in _POINTS})
+        self.line = ColumnDataSource({name: np.empty(0) for name in _POINTS}, name="risk")
         self.doubted = ColumnDataSource({name: np.empty(0) for name in _POINTS})
         self.shades = ColumnDataSource({"x0": [], "x1": [], "color": [], "alpha": [], "label": []})
         self.failed = ColumnDataSource({"x": [], "label": []})

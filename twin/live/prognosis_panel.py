@@ -147,7 +147,8 @@ class PrognosisPanel(base.Panel):
         began = time.perf_counter()
         alarms = _frame(self.session.alarms(), "ts") if self.prognosis.spec.alarms else None
         log = _frame(self.session.work(), "end_at")
-        found = self.prognosis.score(alarms, log, asked=(self._numbers[self.selected],))
+        failures = _frame(self.session.failures(), "failed_at").rename(columns={"failed_at": "ts"})
+        found = self.prognosis.score(alarms, log, failures, asked=(self._numbers[self.selected],))
         self.passes_ms.append(1e3 * (time.perf_counter() - began))
         return found
 
@@ -169,8 +170,6 @@ class PrognosisPanel(base.Panel):
     def _row(self, o: Outlook, titles: dict[str, str]) -> Row:
         row: Row = {"id": str(o.machine_id), "machine": self._names[o.machine_id], "risk": "–", "rul": "–", "mode": "–"}
         row |= {"state": o.state, "state_tip": o.reason or o.state, "state_tone": _TONES.get(o.state, "bad")}
-        if o.state == GATHERING:
-            row["state"] = o.reason
         if o.probability is None:
             return row
         if o.state != OK:  # a number, but none to act on
@@ -198,7 +197,14 @@ class PrognosisPanel(base.Panel):
     def _summary(self) -> str:
         prognosis, newest = self.prognosis, self.prognosis.scored_us
         parts = [f"Failure within {prognosis.card.horizon_h or 0:g} h"]
-        if newest:
+        ready = prognosis.ready_us
+        if ready is not None and newest < ready:
+            left_s = (ready - self.session.now_us) / 1e6
+            real = left_s / max(self.session.clock().speed, 1e-9)
+            parts.append(
+                f"first numbers at {base.stamp(ready)[:-3]}, in {max(left_s, 0) / 3600:.3g} h ({max(real, 0):.0f} s)"
+            )
+        elif newest:
             parts.append(f"as of {base.stamp(newest)[:-3]}")
         counts = Counter(o.state for o in self.outlooks)
         parts.append(", ".join(f"{number} {state}" for state, number in counts.most_common()))

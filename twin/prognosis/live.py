@@ -178,10 +178,13 @@ class Prognosis:
         self,
         alarms: pd.DataFrame | None = None,
         log: pd.DataFrame | None = None,
+        failures: pd.DataFrame | None = None,
         states: Mapping[int, str] | None = None,
         asked: tuple[int, ...] = (),
     ) -> list[Outlook]:
         """Score what has come since the last time, and return the newest outlook of each machine.
+
+        A window that touches a standstill is no basis for a number: it mixes two conditions of the machine.
 
         Parameters
         ----------
@@ -189,6 +192,8 @@ class Prognosis:
             ``machine_id``, ``ts``.
         log : DataFrame, optional
             Finished work: ``machine_id``, ``end_at``.
+        failures : DataFrame, optional
+            ``machine_id``, ``ts``: a machine stands from there until work on it is done.
         states : mapping of int to str, optional
             What each machine does now, as `LiveSession.fleet` says it.
         asked : tuple of int
@@ -196,7 +201,7 @@ class Prognosis:
         """
         with self._scoring:
             if self.is_due:
-                self._score_due(alarms, log, asked)
+                self._score_due(alarms, log, failures, asked)
         return self.outlooks(states)
 
     def outlooks(self, states: Mapping[int, str] | None = None) -> list[Outlook]:
@@ -208,7 +213,8 @@ class Prognosis:
         if state == "maintenance":
             return _blank(known, REPAIR, "work is under way")
         if state in ("failed", "tripped"):
-            return _blank(known, STANDING, f"the machine has {state}" if state == "failed" else "its guard has tripped")
+            said = "the machine has failed" if state == "failed" else "its guard has tripped"
+            return _blank(known, STANDING, said)
         return known
 
     def _waiting(self, machine_id: int, at_us: int | None) -> Outlook:
@@ -220,7 +226,7 @@ class Prognosis:
         what = "baseline and window" if self._has_baseline else "window"
         return Outlook(machine_id, at_us, GATHERING, f"{what} full in {left_h:.3g} h")
 
-    def _score_due(self, alarms: Any, log: Any, asked: tuple[int, ...]) -> None:
+    def _score_due(self, alarms: Any, log: Any, failures: Any, asked: tuple[int, ...]) -> None:
         """Make the rows that have come to their end, and score them; readings are taken in meanwhile."""
         cadence, window, due = self.spec.cadence_us, self.spec.window_us, self.due_us
         self._learn_baseline(due)
@@ -236,18 +242,18 @@ class Prognosis:
             heard, counts = self.stream.heard_us().copy(), self.stream.counts(due - window, due)
         made = self._features(readings, alarms, log, first, due)
         at, machines = _times(made), made.index.get_level_values("machine_id").to_numpy()
-        settled = _last_work(log, machines, at) <= at - window
+        worked, failed = _last(log, "end_at", machines, at), _last(failures, "ts", machines, at)
+        settled = (worked <= at - window) & (failed <= worked)
         made, at, machines, newest = made[settled], at[settled], machines[settled], at[settled] == due
         trusted = self.models["failure"].in_range(made).to_numpy(bool)
         chances = self.models["failure"].score(made).to_numpy()
         for m, t, p, sure in zip(machines.tolist(), at.tolist(), chances.tolist(), trusted.tolist(), strict=True):
             self.trends.setdefault(m, deque(maxlen=TREND)).append((t, p, sure))
         found = self._outlooks(made[newest], chances[newest], asked)
-        worked = _last_work(log, ids, np.full(ids.size, due))
-        self._known = {
-            int(m): self._checked(int(m), found.get(int(m)), int(heard[i]), int(worked[i]), int(counts[i]))
-            for i, m in enumerate(ids)
-        }
+        now = np.full(ids.size, due)
+        worked, failed = _last(log, "end_at", ids, now), _last(failures, "ts", ids, now)
+        facts = np.stack([heard, worked, failed, counts], axis=1).tolist()
+        self._known = {int(m): self._checked(int(m), found.get(int(m)), *facts[i]) for i, m in enumerate(ids)}
         with self._taking:
             self.stream.forget(due - window)
 
@@ -325,7 +331,7 @@ class Prognosis:
         more = f" and {len(names) - 2} more" if len(names) > 2 else ""
         return "; ".join(told) + more
 
-    def _checked(self, m: int, found: Outlook | None, heard: int, worked: int, count: int) -> Outlook:
+    def _checked(self, m: int, found: Outlook | None, heard: int, worked: int, failed: int, count: int) -> Outlook:
         """Return an outlook, or why there is none."""
         due, stream = self._last_us, self.stream
         none = Outlook(m, due, OK) if found is None else found
@@ -335,6 +341,8 @@ class Prognosis:
             return _blank(none, SPARSE, said)
         if silent > self.spec.cadence_us:
             return _blank(none, STALE, f"no reading for {silent / HOUR_US:.3g} h")
+        if failed > worked:
+            return _blank(none, STANDING, "the machine has failed")
         if worked > due - self.spec.window_us:
             left_h = (worked + self.spec.window_us - due) / HOUR_US
             return _blank(none, GATHERING, f"after work, window full in {left_h:.3g} h")
@@ -356,19 +364,16 @@ def _times(made: pd.DataFrame) -> NDArray[np.int64]:
     return np.asarray(times.astype("datetime64[us]").astype(np.int64))
 
 
-def _last_work(log: Any, machines: NDArray[Any], at: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return when work on each machine last ended, up to a time each; long ago where there was none."""
+def _last(events: Any, when: str, machines: NDArray[Any], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return when something last happened to each machine, up to a time each; long ago where it never did."""
     found = np.full(len(machines), np.iinfo(np.int64).min // 2, np.int64)
-    if log is None or not len(log):
+    if events is None or not len(events):
         return found
-    ends = log["end_at"].to_numpy().astype("datetime64[us]").astype(np.int64)
-    whose = log["machine_id"].to_numpy()
-    for m in np.unique(machines):
-        mine = np.sort(ends[whose == m])
-        if mine.size:
-            rows = np.flatnonzero(machines == m)
-            place = np.searchsorted(mine, at[rows], side="right") - 1
-            found[rows] = np.where(place >= 0, mine[place], found[rows])
+    times, whose = events[when].to_numpy().astype("datetime64[us]").astype(np.int64), events["machine_id"].to_numpy()
+    for m in np.unique(whose):
+        mine, rows = np.sort(times[whose == m]), np.flatnonzero(machines == m)
+        place = np.searchsorted(mine, at[rows], side="right") - 1
+        found[rows] = np.where(place >= 0, mine[place], found[rows])
     return found
 
 

@@ -184,10 +184,10 @@ def lesson_plan(plant: Plant, pace: Pace, modes: Any = None, machines: int = FLE
     end = np.datetime64(START, "us") + np.timedelta64(parse_duration(pace.span, "span"), "us")
     fleet = max(machines, len(plant.machines.rows()))
     options: dict[str, Any] = {"seed": seed, "wear": "used", "tasks": False, "truth_interval": None, "fleet": fleet}
-    plan = plant.plan(START, end, pace.readings, **options)
     known = {row["name"]: plant.failure_modes.definition(row["name"]) for row in plant.failure_modes.rows()}
-    scenarios = {row["name"]: plant.store.scenario(row["name"]) for row in plant.scenarios.rows()}
     chosen = _chosen(modes, known)
+    plan = plant.plan(START, end, pace.readings, **options)
+    scenarios = {row["name"]: plant.store.scenario(row["name"]) for row in plant.scenarios.rows()}
     instruments = [name for name, mode in known.items() if not mode.stops_machine]
     rng = np.random.default_rng(seed)
     injections: list[Injection] = []
