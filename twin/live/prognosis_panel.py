@@ -36,7 +36,7 @@ _COLUMNS: tuple[dict[str, Any], ...] = (
     {"key": "risk", "label": "Failure", "kind": "bar", "tip": "probability of failure within the horizon"},
     {"key": "spark", "label": "Trend", "kind": "spark"},
     {"key": "rul", "label": "Life left", "kind": "text", "tip": "hours to failure, and their interval"},
-    {"key": "mode", "label": "Leading mode", "kind": "text"},
+    {"key": "mode", "label": "Mode", "kind": "text", "tip": "the leading failure mode, and its share"},
     {"key": "state", "label": "State", "kind": "text"},
 )
 
@@ -93,7 +93,7 @@ class PrognosisPanel(base.Panel):
         self.detail.add_class("twin-prognosis-detail")
         card = ipywidgets.HTML(card_words(self.prognosis), layout=base.WIDE)
         more = ipywidgets.Accordion([card])
-        more.set_title(0, "The models: when and on what they were trained")
+        more.set_title(0, "Model cards: when and on what")
         more.add_class("twin-prognosis-card")
         plot = ipywidgets.VBox([self.mirror], layout=ipywidgets.Layout(width="100%", min_width="0"))
         return base.column(self.summary, self.table, self.detail, plot, more)

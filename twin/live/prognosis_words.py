@@ -33,7 +33,7 @@ def hours_words(o: Outlook, prognosis: Prognosis) -> str:
     cap = prognosis.models["rul"].card.horizon_h or float("inf")
     digits = 1 if cap < 10 else 0
     middle, low, high = (f"{h:.{digits}f}" + ("+" if h >= cap - 1e-6 else "") for h in (o.rul_h, o.low_h, o.high_h))
-    return f"{middle} h ({low} or more)" if middle == high else f"{middle} h ({low}–{high})"
+    return f"{middle} h ({low}+)" if middle == high else f"{middle} h ({low}–{high})"
 
 
 def outlook_words(machine: str, o: Outlook, prognosis: Prognosis, titles: Mapping[str, str]) -> str:
