@@ -230,15 +230,18 @@ def _text(
         parts.append(f"quantiles_{buckets} AS ({_quantiles(query, quantiles, buckets)})")
     if query.residuals:
         parts.append(f"baselines AS ({baseline or _baseline(query)})")
+    if newest:
+        parts.append("lasts AS (SELECT machine_id, max(bucket) AS last FROM buckets GROUP BY machine_id)")
     parts.append(f"rolled AS ({_rolled(query, newest)})")
     limits = [
         f"r.bucket * {query.cadence_us} {sign} {at}" for sign, at in ((">=", start_us), ("<", end_us)) if at is not None
     ]
     where = f" WHERE {' AND '.join(limits)}" if limits else ""
+    parts.append(f"stated AS ({_stated(query)})")
     return (
         f"WITH {', '.join(parts)} SELECT r.machine_id::BIGINT AS machine_id, "
         f"make_timestamp(r.bucket * {query.cadence_us}) AS ts, "
-        f"{_listed(_outputs(query))} FROM rolled r {_joins(query)}{where} ORDER BY r.machine_id, r.bucket"
+        f"{_listed(_outputs(query))} FROM stated r {_joins(query, newest)}{where} ORDER BY r.machine_id, r.bucket"
     )
 
 
@@ -288,7 +291,7 @@ def _buckets(query: FeatureQuery) -> str:
     inner, sums = [], []
     for c, (power, timed, ends) in _orders(query).items():
         inner.append(f"r.{c}::DOUBLE - s.x_{c} AS {c}")
-        sums.append(f"count({c}) AS n_{c}")
+        sums.append(f"count({c})::DOUBLE AS n_{c}")
         sums += [f"sum({' * '.join([c] * k)}) AS p{k}_{c}" for k in range(1, power + 1)]
         sums += [f"{end}({c}) AS {end}_{c}" for end in sorted(ends)]
         if timed:
@@ -319,23 +322,29 @@ def _quantiles(query: FeatureQuery, wanted: Sequence[Wanted], buckets: int) -> s
 def _rolled(query: FeatureQuery, newest: bool) -> str:
     """Return sums over windows of buckets, named as in `_buckets` with the number of buckets behind.
 
-    For the newest row of each machine alone, they are plain sums over its last buckets.
+    For the newest row of each machine alone, they are plain sums over its last buckets, one query for each width:
+    a filter for each sum, or a window function, takes ten milliseconds of the few rows of a stream.
     """
     windows = sorted({w.buckets for w in query.wanted})
-    columns = [f"{aggregate.format(over=f'FILTER (last - bucket < {k})' if newest else f'OVER w{k}')} AS {name}_{k}"
-               for k in windows for name, aggregate in _aggregates(query, k)]  # fmt: skip
-    hours = query.cadence_us / HOUR_US
-    placed = (
-        f"(SELECT *, (bucket - min(bucket) OVER machine) * {hours!r}::DOUBLE AS v, max(bucket) OVER machine AS last "
-        "FROM buckets WINDOW machine AS (PARTITION BY machine_id))"
-    )
+    begun = f"(b.bucket - {_bucket_of(query, 's.began_at')}) * {query.cadence_us / HOUR_US!r}::DOUBLE"
+    placed = f"SELECT b.*, {begun} AS v FROM buckets b JOIN shifts s USING (machine_id)"
     if newest:
-        listed = _listed(["machine_id", "max(bucket) AS bucket", *columns])
-        return f"SELECT {listed} FROM {placed} GROUP BY machine_id"
+        parts = []
+        for k in windows:
+            sums = [f"{aggregate.format(over='')} AS {name}_{k}" for name, aggregate in _aggregates(query, k)]
+            chosen = f"({placed}) JOIN lasts USING (machine_id) WHERE last - bucket < {k}"
+            parts.append(f"(SELECT {_listed(['machine_id', *sums])} FROM {chosen} GROUP BY machine_id)")
+        joins = " ".join(f"JOIN {part} USING (machine_id)" for part in parts)
+        return f"SELECT *, last AS bucket FROM lasts {joins}"
+    columns = [
+        f"{aggregate.format(over=f'OVER w{k}')} AS {name}_{k}"
+        for k in windows
+        for name, aggregate in _aggregates(query, k)
+    ]
     frame = "PARTITION BY machine_id ORDER BY bucket RANGE BETWEEN"
     named = [f"w{k} AS ({frame} {k - 1} PRECEDING AND CURRENT ROW)" for k in windows]
     window = f" WINDOW {_listed(named)}" if named else ""
-    return f"SELECT {_listed(['machine_id', 'bucket', *columns])} FROM {placed}{window}"
+    return f"SELECT {_listed(['machine_id', 'bucket', *columns])} FROM ({placed}){window}"
 
 
 def _aggregates(query: FeatureQuery, k: int) -> Iterator[tuple[str, str]]:
@@ -365,51 +374,75 @@ def _outputs(query: FeatureQuery) -> list[str]:
     return found
 
 
+def _stated(query: FeatureQuery) -> str:
+    """Return window sums with what several statistics share, said once: an engine without optimizer repeats it."""
+    columns = []
+    for k in sorted({w.buckets for w in query.wanted}):
+        names = {name for name, _ in _aggregates(query, k)}
+        for c in (name.removeprefix("n_") for name in sorted(names) if name.startswith("n_")):
+            columns.append(f"p1_{c}_{k} / nullif(n_{c}_{k}, 0) AS mu_{c}_{k}")
+            if f"p2_{c}" in names:
+                columns.append(f"greatest(p2_{c}_{k} - p1_{c}_{k} * mu_{c}_{k}, 0) AS m2_{c}_{k}")
+            if f"t_{c}" in names:
+                columns.append(f"tt_{c}_{k} - t_{c}_{k} * t_{c}_{k} / nullif(n_{c}_{k}, 0) AS ss_{c}_{k}")
+    return f"SELECT {_listed(['*', *columns])} FROM rolled"
+
+
 def _formula(w: Wanted, cadence_us: int) -> str:
     """Return a statistic of window sums; shifts come back where a level is meant."""
     c, k = w.channel, w.buckets
-    n, p1, p2, p3, p4 = (f"{name}_{c}_{k}" for name in ("n", "p1", "p2", "p3", "p4"))
-    mean = f"{p1} / nullif({n}, 0)"
-    m2 = f"greatest({p2} - {p1} * {p1} / nullif({n}, 0), 0)"
+    n, p1, p2, p3, p4, mu, m2, ss = (f"{name}_{c}_{k}" for name in ("n", "p1", "p2", "p3", "p4", "mu", "m2", "ss"))
     if w.statistic == "mean":
-        return f"s.x_{c} + {mean}"
+        return f"s.x_{c} + {mu}"
     if w.statistic in ("min", "max"):
         return f"s.x_{c} + {w.statistic}_{c}_{k}"
     if w.statistic == "sd":
         return f"CASE WHEN {n} > 1 THEN sqrt({m2} / ({n} - 1)) END"
     if w.statistic == "slope":
-        t, tt, tp = (f"{name}_{c}_{k}" for name in ("t", "tt", "tp"))
-        spread = f"({tt} - {t} * {t} / {n})"
-        return f"CASE WHEN {n} > 1 AND {spread} > 1e-12 THEN ({tp} - {t} * {p1} / {n}) / {spread} END"
+        return f"CASE WHEN {n} > 1 AND {ss} > 1e-12 THEN (tp_{c}_{k} - t_{c}_{k} * {mu}) / {ss} END"
     if w.statistic == "kurtosis":
-        mu = f"({mean})"
         m4 = f"({p4} - 4 * {mu} * {p3} + 6 * {mu} * {mu} * {p2} - 3 * {n} * {mu} * {mu} * {mu} * {mu})"
-        whole = f"{n} * ({n} + 1) * ({n} - 1) * {m4} / (({n} - 2) * ({n} - 3) * ({m2}) * ({m2}))"
+        whole = f"{n} * ({n} + 1) * ({n} - 1) * {m4} / (({n} - 2) * ({n} - 3) * {m2} * {m2})"
         normal = f"3.0 * ({n} - 1) * ({n} - 1) / (({n} - 2) * ({n} - 3))"
         return f"CASE WHEN {n} > 3 AND {m2} > 1e-12 * {n} THEN {whole} - {normal} END"
-    expected = f"b.a_{c} + " + " + ".join(
-        f"b.b_{load}_{c} * (s.x_{load} + p1_{load}_{k} / nullif(n_{load}_{k}, 0))" for load in LOADS
-    )
-    return f"CASE WHEN r.bucket * {cadence_us} >= b.known_us THEN (s.x_{c} + {mean} - ({expected})) / b.sd_{c} END"
+    expected = f"b.a_{c} + " + " + ".join(f"b.b_{load}_{c} * (s.x_{load} + mu_{load}_{k})" for load in LOADS)
+    known = f"r.bucket * {cadence_us} >= b.known_us"
+    return f"CASE WHEN {known} THEN (s.x_{c} + {mu} - ({expected})) / b.sd_{c} END"
 
 
-def _joins(query: FeatureQuery) -> str:
+def _joins(query: FeatureQuery, newest: bool) -> str:
     joins = ["JOIN shifts s USING (machine_id)"]
     if query.residuals:
         joins.append("LEFT JOIN baselines b USING (machine_id)")
     ranked = sorted({w.buckets for w in query.wanted if w.statistic.startswith("q")})
     joins += [f"LEFT JOIN quantiles_{k} q{k} USING (machine_id, bucket)" for k in ranked]
-    counted = "(SELECT machine_id, ts, row_number() OVER (PARTITION BY machine_id ORDER BY ts) AS n FROM alarmed)"
+    if newest:
+        return " ".join(joins + _newest_events(query))
+    counted = "(SELECT machine_id, ts, count(*) OVER (PARTITION BY machine_id ORDER BY ts) AS n FROM alarmed)"
+    at = f"make_timestamp(r.bucket * {query.cadence_us})"
     for name, buckets in query.alarms:
         now, then = f"now_{name}", f"then_{name}"
-        at = f"make_timestamp(r.bucket * {query.cadence_us})"
         back = f"make_timestamp((r.bucket - {buckets}) * {query.cadence_us})"
         joins.append(f"ASOF LEFT JOIN {counted} {now} ON {now}.machine_id = r.machine_id AND {now}.ts <= {at}")
         joins.append(f"ASOF LEFT JOIN {counted} {then} ON {then}.machine_id = r.machine_id AND {then}.ts <= {back}")
     if query.maintenance:
-        at = f"make_timestamp(r.bucket * {query.cadence_us})"
         joins.append(f"ASOF LEFT JOIN worked m ON m.machine_id = r.machine_id AND m.ts <= {at}")
     return " ".join(joins)
+
+
+def _newest_events(query: FeatureQuery) -> list[str]:
+    """Return what the as-of joins find for one row of each machine, without carrying all its columns through them."""
+    at = f"e.ts <= make_timestamp(last * {query.cadence_us})"
+    joins = []
+    for name, buckets in query.alarms:
+        for alias, back in ((f"now_{name}", 0), (f"then_{name}", buckets)):
+            until = f"e.ts <= make_timestamp((last - {back}) * {query.cadence_us})"
+            counted = f"SELECT machine_id, count(*) AS n FROM alarmed e JOIN lasts USING (machine_id) WHERE {until}"
+            joins.append(f"LEFT JOIN ({counted} GROUP BY machine_id) {alias} USING (machine_id)")
+    if query.maintenance:
+        latest = f"SELECT machine_id, max(e.ts) AS ts FROM worked e JOIN lasts USING (machine_id) WHERE {at}"
+        joins.append(f"LEFT JOIN ({latest} GROUP BY machine_id) m USING (machine_id)")
+    return joins
 
 
 def _baseline(query: FeatureQuery) -> str:
