@@ -117,7 +117,9 @@ class Predictive:
         readings = reported.hourly_between(since)
         if readings.empty:
             return None
-        rows = self._reader.newest(readings, self._baseline, reported.alarms, reported.log)
+        alarms = reported.alarms
+        recent = alarms[alarms["ts"] > pd.Timestamp(since).tz_localize(None)] if len(alarms) else alarms
+        rows = self._reader.newest(readings, self._baseline, recent, reported.log)
         fresh = pd.Timestamp(now).tz_localize(None) - pd.Timedelta(microseconds=spec.cadence_us)
         return rows[rows.index.get_level_values("ts") > fresh]
 
