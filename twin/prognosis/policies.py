@@ -11,6 +11,7 @@ import numpy as np
 from twin.agenda import best_action
 from twin.catalog.checks import check_number
 from twin.errors import BadRequest, shown, unknown
+from twin.policy import PolicyLike, decided_by
 from twin.prognosis.features import FrameReader
 from twin.prognosis.spec import FeatureSpec, as_spec
 
@@ -97,6 +98,21 @@ class Predictive:
             {"machine": int(ids[k]), "action": action, "priority": self.priority}
             for k, action in zip(due, actions, strict=True)
         ]
+
+    def policy(self, every: Any = "2d", beside: PolicyLike = None, name: str = "predictive") -> list[Any]:
+        """Return this as a policy for ``policy=`` and ``plant.evaluate``.
+
+        Parameters
+        ----------
+        every : duration
+            Time between two decisions, whole hours.
+        beside : policy, optional
+            What is done as well, such as ``"periodic:90d"``.
+        name : str
+            What tells it from other functions.
+        """
+        own = (decided_by(self, every=every, name=name), self)
+        return [own] if beside is None else [beside, own]
 
     def newest(self, reported: Reported) -> pd.DataFrame | None:
         """Return the newest features of machines that reported within the last cadence; None before the baseline."""
