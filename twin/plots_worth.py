@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from twin import plots
-from twin.errors import unknown
+from twin.errors import BadRequest, unknown
 from twin.hindsight import ORACLE
 from twin.plots_outcomes import _dress, _shortened
 from twin.plots_world import _add_hover, _entitle
@@ -20,7 +21,9 @@ _GOOD, _BAD, _GREY = "#009e73", "#d55e00", "#9a9a9a"
 _ROW_PX = 54
 
 
-def savings(evaluation: Evaluation, baseline: str = "run-to-failure", *, title: str = "") -> Any:
+def savings(
+    evaluation: Evaluation, baseline: str = "run-to-failure", *, policies: Sequence[str] | None = None, title: str = ""
+) -> Any:
     """Return what each policy saves against another on the same worlds, a machine and a year.
 
     Parameters
@@ -29,6 +32,8 @@ def savings(evaluation: Evaluation, baseline: str = "run-to-failure", *, title: 
         From ``plant.evaluate``.
     baseline : str
         The policy with which the others are compared; it has no row of its own.
+    policies : sequence of str, optional
+        Which of the others are shown; all by default.
     title : str
         Stands above.
 
@@ -36,17 +41,20 @@ def savings(evaluation: Evaluation, baseline: str = "run-to-failure", *, title: 
     -------
     bokeh.models.LayoutDOM
         A row for each policy: a small dot for each world, a large one for the mean, a bar for its paired 95 %
-        interval, and the share of the oracle's saving in words; a line where the oracle is.
+        interval, and in brackets the share of the oracle's saving; a line where the oracle is.
     """
     from bokeh.models import FactorRange, Range1d, Span
     from bokeh.models.formatters import NumeralTickFormatter
     from bokeh.plotting import figure
 
-    if baseline not in evaluation.policies:
-        raise unknown("policy", baseline, evaluation.policies)
+    for name in (baseline, *(policies or ())):
+        if name not in evaluation.policies:
+            raise unknown("policy", name, evaluation.policies)
     scale = evaluation.machines * evaluation.years
     wide, table = evaluation.by_replication() / scale, evaluation.table(baseline)
-    names = [name for name in evaluation.policies if name != baseline]
+    names = [name for name in evaluation.policies if name != baseline and (policies is None or name in policies)]
+    if not names:
+        raise BadRequest(f"there is nothing to compare {baseline} with: evaluate another policy beside it")
     rows = [_shortened(name) for name in names]
     saved = {name: (wide[baseline] - wide[name]).to_numpy() for name in names}
     every = np.concatenate([*saved.values(), [0.0]])
@@ -55,7 +63,7 @@ def savings(evaluation: Evaluation, baseline: str = "run-to-failure", *, title: 
         height=plots._AXIS_PX + 40 + _ROW_PX * len(rows),
         sizing_mode="stretch_width",
         y_range=FactorRange(factors=rows[::-1], range_padding=0.2),
-        x_range=Range1d(start=float(every.min()) - 0.06 * room, end=float(every.max()) + 0.32 * room),
+        x_range=Range1d(start=float(every.min()) - 0.06 * room, end=float(every.max()) + 0.24 * room),
         tools="save",
         min_border_right=12,
     )
@@ -89,7 +97,8 @@ def savings(evaluation: Evaluation, baseline: str = "run-to-failure", *, title: 
         items[POSSIBLE] = [
             panel.line([best, best], [rows[0], rows[-1]], color="#444444", line_dash="dashed", width=1.5)
         ]
-    _dress(panel, "", f"Saved against {baseline}, each machine and year (currency of the plant)")
+    share = "; in brackets: share of what is possible" if ORACLE in names else ""
+    _dress(panel, "", f"Saved against {baseline}, each machine and year{share}")
     panel.xaxis.formatter = NumeralTickFormatter(format="0,0")
     panel.ygrid.grid_line_color = None
     _entitle([panel], items, title)
@@ -98,4 +107,4 @@ def savings(evaluation: Evaluation, baseline: str = "run-to-failure", *, title: 
 
 def _in_words(mean: float, share: float) -> str:
     amount = f"{mean:,.0f}"
-    return amount if np.isnan(share) else f"{amount}  ({share:.0%} of what is possible)"
+    return amount if np.isnan(share) else f"{amount}  ({share:.0%})"
