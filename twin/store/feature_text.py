@@ -55,6 +55,11 @@ class FeatureQuery:
         """The channels whose baseline is needed."""
         return sorted({w.channel for w in self.wanted if w.statistic == "residual"})
 
+    @property
+    def own_levels(self) -> bool:
+        """Whether readings are taken from each machine's own level, and not from the fleet's."""
+        return any(w.statistic == "kurtosis" for w in self.wanted)
+
     def summed(self) -> list[str]:
         """Return the channels of which windows are made."""
         loads = LOADS if self.residuals else ()
@@ -65,9 +70,10 @@ class FeatureQuery:
         return list(dict.fromkeys([*self.summed(), *(["speed_rpm"] if self.running_only else [])]))
 
 
-def stored_readings(query: FeatureQuery) -> str:
-    """Return the query for the readings of a stored run, whose number is bound."""
-    return f"SELECT machine_id, ts, {listed(query.channels())} FROM telemetry WHERE run_id = $1"
+def stored_readings(query: FeatureQuery, until_us: int | None = None) -> str:
+    """Return the query for the readings of a stored run, whose number is bound; perhaps those before a time alone."""
+    early = "" if until_us is None else f" AND ts < make_timestamp({until_us})"
+    return f"SELECT machine_id, ts, {listed(query.channels())} FROM telemetry WHERE run_id = $1{early}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -82,9 +88,13 @@ def feature_text(
     start_us: int | None = None,
     end_us: int | None = None,
 ) -> str:
-    """Return the whole query; a bucket is named by its end, and holds what was reported after the one before."""
+    """Return the whole query; a bucket is named by its end, and holds what was reported after the one before.
+
+    Sources are ``readings``, ``alarmed``, ``worked`` and, if given, ``early``: the readings of each machine's first
+    bucket at least, where they can be found without reading all.
+    """
     parts = [f"{name} AS ({text})" for name, text in sources.items()]
-    parts += _shift_parts(query)
+    parts += _shift_parts(query, "early" if "early" in sources else "readings")
     parts.append(f"buckets AS ({_buckets(query)})")
     quantiles = [w for w in query.wanted if w.statistic.startswith("q")]
     for buckets in sorted({w.buckets for w in quantiles}):
@@ -107,7 +117,7 @@ def feature_text(
 def baseline_text(query: FeatureQuery, sources: Mapping[str, str]) -> str:
     """Return the query for each machine's linear relation of channels to its loads."""
     parts = [f"{name} AS ({text})" for name, text in sources.items()]
-    parts += [*_shift_parts(query), f"buckets AS ({_buckets(query)})"]
+    parts += [*_shift_parts(query, "readings"), f"buckets AS ({_buckets(query)})"]
     return f"WITH {', '.join(parts)} {_baseline(query)}"
 
 
@@ -116,18 +126,22 @@ def bucket_of(query: FeatureQuery, ts: str) -> str:
     return f"((epoch_us({ts}) + {query.cadence_us - 1}) // {query.cadence_us})"
 
 
-def _shift_parts(query: FeatureQuery) -> list[str]:
-    """Return what is subtracted from each machine's readings before powers are summed: its own early level.
+def _shift_parts(query: FeatureQuery, source: str) -> list[str]:
+    """Return what is subtracted from readings before powers are summed: an early level.
 
-    Powers of deviations keep their digits where those of the readings would cancel.
+    Powers of deviations keep their digits where those of the readings would cancel. Fourth powers need each machine's
+    own level; for squares the fleet's is near enough, and spares ten million rows a join.
     """
     levels = listed([f"coalesce(avg(r.{c}), 0.0)::DOUBLE AS x_{c}" for c in query.summed()])
     early = f"r.machine_id = b.machine_id AND r.ts < b.ts + to_microseconds({query.cadence_us})"
     shifts = (
-        f"SELECT b.machine_id, any_value(b.ts) AS began_at, {levels} FROM began b JOIN readings r ON {early} "
+        f"SELECT b.machine_id, any_value(b.ts) AS began_at, {levels} FROM began b JOIN {source} r ON {early} "
         "GROUP BY b.machine_id"
     )
-    began = "SELECT machine_id, min(ts) AS ts FROM readings GROUP BY machine_id"
+    if not query.own_levels:
+        common = listed([f"avg(x_{c}) OVER () AS x_{c}" for c in query.summed()])
+        shifts = f"SELECT machine_id, began_at, {common} FROM ({shifts})"
+    began = f"SELECT machine_id, min(ts) AS ts FROM {source} GROUP BY machine_id"
     return [f"began AS MATERIALIZED ({began})", f"shifts AS MATERIALIZED ({shifts})"]
 
 
@@ -144,19 +158,12 @@ def orders(query: FeatureQuery) -> dict[str, tuple[int, bool, set[str]]]:
     return found
 
 
-_TIMES = (("t", "h"), ("tt", "h * h"))
-
-
 def bucket_sums(x: str, of: str, power: int, timed: bool, ends: Collection[str]) -> list[str]:
     """Return the sums of a bucket's deviations ``x`` from the level: see `_buckets`."""
     sums = [f"count({x})::DOUBLE AS n{of}"]
     sums += [f"sum({' * '.join([x] * k)}) AS p{k}{of}" for k in range(1, power + 1)]
     sums += [f"{end}({x}) AS {end}{of}" for end in sorted(ends)]
-    if timed:
-        # all times less those without a reading, which are few: faster than a condition for each reading
-        sums += [f"sum({t}) - coalesce(sum({t}) FILTER ({x} IS NULL), 0) AS {n}{of}" for n, t in _TIMES]
-        sums.append(f"sum(h * {x}) AS tp{of}")
-    return sums
+    return [*sums, f"sum(h * {x}) AS tp{of}"] if timed else sums
 
 
 def running(speed: str) -> str:
@@ -170,17 +177,34 @@ def hours_in_bucket(query: FeatureQuery) -> str:
 
 
 def _buckets(query: FeatureQuery) -> str:
-    """Return the sums of each bucket: counts, powers of deviations ``p1`` to ``p4``, and of times in hours ``t``."""
-    inner, sums = [], []
-    for c, (power, timed, ends) in orders(query).items():
-        inner.append(f"r.{c}::DOUBLE - s.x_{c} AS {c}")
-        sums += bucket_sums(c, f"_{c}", power, timed, ends)
+    """Return the sums of each bucket: counts, powers of deviations ``p1`` to ``p4``, and of times in hours ``t``.
+
+    Times are summed once for all channels. What a missing reading takes away is looked up where there is one: a
+    condition for each channel and reading would take as long as all the rest.
+    """
+    found = orders(query)
+    inner = [f"r.{c}::DOUBLE - s.x_{c} AS {c}" for c in found]
+    sums = [text for c, (power, timed, ends) in found.items() for text in bucket_sums(c, f"_{c}", power, timed, ends)]
     bucket, hours = bucket_of(query, "r.ts"), hours_in_bucket(query)
-    stands = f" WHERE {running('r.speed_rpm')}" if query.running_only else ""
-    return (
-        f"SELECT machine_id, bucket, {listed(sums)} FROM (SELECT r.machine_id, {bucket} AS bucket, {hours} AS h, "
-        f"{listed(inner)} FROM readings r JOIN shifts s USING (machine_id){stands}) GROUP BY machine_id, bucket"
+    stands = running("r.speed_rpm") if query.running_only else "true"
+    levels = f"(SELECT {listed([f'any_value(x_{c}) AS x_{c}' for c in found] or ['1'])} FROM shifts) s"
+    source = "readings r JOIN shifts s USING (machine_id)" if query.own_levels else f"readings r, {levels}"
+    summed = (
+        f"SELECT machine_id, bucket, sum(h) AS t, sum(h * h) AS tt{''.join(f', {text}' for text in sums)} FROM "
+        f"(SELECT r.machine_id, {bucket} AS bucket, {listed([f'{hours} AS h', *inner])} FROM {source} WHERE {stands}) "
+        "GROUP BY machine_id, bucket"
     )
+    timed = [c for c, (_, has_slope, _) in found.items() if has_slope]
+    if not timed:
+        return summed
+    gaps = [
+        f"LEFT JOIN (SELECT machine_id, bucket, sum(h) AS t, sum(h * h) AS tt FROM (SELECT r.machine_id, {bucket} AS "
+        f"bucket, {hours} AS h FROM readings r WHERE r.{c} IS NULL AND {stands}) GROUP BY machine_id, bucket) gap_{c} "
+        "USING (machine_id, bucket)"
+        for c in timed
+    ]
+    times = [f"whole.{x} - coalesce(gap_{c}.{x}, 0) AS {x}_{c}" for c in timed for x in ("t", "tt")]
+    return f"SELECT whole.* EXCLUDE (t, tt), {listed(times)} FROM ({summed}) whole {' '.join(gaps)}"
 
 
 def _quantiles(query: FeatureQuery, wanted: Sequence[Wanted], buckets: int) -> str:

@@ -21,14 +21,19 @@ def run_features(
     store: Store,
     query: FeatureQuery,
     run_id: int,
+    began_us: int,
     machines: Sequence[int] | None,
     start_us: int | None,
     end_us: int | None,
 ) -> pd.DataFrame:
-    """Return the features of a stored run: ``machine_id, ts`` and the wanted columns, sorted."""
+    """Return the features of a stored run: ``machine_id, ts`` and the wanted columns, sorted.
+
+    All machines of a run report from the time on at which it began.
+    """
     chosen = "" if machines is None else " AND list_contains($2, machine_id)"
     sources = {
         "readings": stored_readings(query) + chosen,
+        "early": stored_readings(query, began_us + query.cadence_us) + chosen,
         "alarmed": "SELECT machine_id, ts FROM alarms WHERE run_id = $1",
         "worked": "SELECT machine_id, end_at AS ts FROM maintenance_log WHERE run_id = $1",
     }
@@ -37,10 +42,11 @@ def run_features(
         return tx.query(feature_text(query, sources, None, start_us, end_us), bound)
 
 
-def run_baseline(store: Store, query: FeatureQuery, run_id: int) -> pd.DataFrame:
+def run_baseline(store: Store, query: FeatureQuery, run_id: int, began_us: int) -> pd.DataFrame:
     """Return the baseline of each machine of a stored run: see `FrameFeatures.baseline`."""
+    early = stored_readings(query, began_us + query.baseline_us + query.cadence_us)
     with store.reading() as tx:
-        return tx.query(baseline_text(query, {"readings": stored_readings(query)}), [run_id])
+        return tx.query(baseline_text(query, {"readings": early}), [run_id])
 
 
 class FrameFeatures:

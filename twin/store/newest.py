@@ -138,6 +138,7 @@ def _buckets(query: FeatureQuery) -> str:
     found = orders(query).values()
     power, timed = max((p for p, _, _ in found), default=0), any(t for _, t, _ in found)
     sums = bucket_sums("x", "", power, timed, {end for _, _, ends in found for end in ends})
+    sums += [f"sum({t}) FILTER (x IS NOT NULL) AS {name}" for name, t in (("t", "h"), ("tt", "h * h")) if timed]
     placed = f"{bucket_of(query, 'r.ts')} AS bucket, {hours_in_bucket(query)} AS h"
     began = "SELECT machine_id, min(ts) AS began_at FROM readings_held GROUP BY machine_id"
     shifts = (
