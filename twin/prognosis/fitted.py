@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import ThreadpoolController
 
 from twin.errors import BadRequest, shown
 from twin.prognosis.card import Card
+from twin.prognosis.threads import FEW_TO_SCORE, alone
 
 MARGIN = 0.1
 SHOWN_COLUMNS = 5
-FEW_ROWS = 1_000
-"""Up to here, waking threads for a score takes longer than the score. [choice, measured: 10 ms against 1 ms]"""
-
-
-@functools.cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()  # finding the libraries of a process takes milliseconds: once
-
-
-def _alone() -> Any:
-    """Return a context in which libraries use one thread."""
-    return _threads().limit(limits=1)
 
 
 class FittedModel:
@@ -114,9 +101,7 @@ class FittedModel:
             return np.hstack([survives, 1.0 - survives])
         if not hasattr(self.estimator, "predict_proba"):
             raise self._no("probabilities")
-        if len(features) > FEW_ROWS:
-            return self.estimator.predict_proba(features)
-        with _alone():
+        with alone(len(features), FEW_TO_SCORE):
             return self.estimator.predict_proba(features)
 
     def predict(self, X: pd.DataFrame) -> pd.Series:
@@ -217,7 +202,8 @@ class FittedModel:
         if len(features) == 0:
             shape = {"predict_interval": (0, 2), "predict_survival": (0, len(rest[0]) if rest else 0)}
             return np.empty(shape.get(method, (0,)))
-        return getattr(self.estimator, method)(features, *rest)
+        with alone(len(features), FEW_TO_SCORE):
+            return getattr(self.estimator, method)(features, *rest)
 
     def _series(self, values: np.ndarray, x: pd.DataFrame) -> pd.Series:
         return pd.Series(values, index=x.index, name="score")
