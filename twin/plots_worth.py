@@ -43,7 +43,8 @@ def savings(
         A row for each policy: a small dot for each world, a large one for the mean, a bar for its paired 95 %
         interval, and in brackets the share of the oracle's saving; a line where the oracle is.
     """
-    from bokeh.models import FactorRange, Range1d, Span
+    from bokeh.models import FactorRange, Range1d
+    from bokeh.models.annotations import Span
     from bokeh.models.formatters import NumeralTickFormatter
     from bokeh.plotting import figure
 
@@ -52,6 +53,8 @@ def savings(
             raise unknown("policy", name, evaluation.policies)
     scale = evaluation.machines * evaluation.years
     wide, table = evaluation.by_replication() / scale, evaluation.table(baseline)
+    figures = table[["saving", "saving_low", "saving_high"]] / scale
+    shares = table["oracle_share"].astype(float).to_dict()
     names = [name for name in evaluation.policies if name != baseline and (policies is None or name in policies)]
     if not names:
         raise BadRequest(f"there is nothing to compare {baseline} with: evaluate another policy beside it")
@@ -70,14 +73,14 @@ def savings(
     items: dict[str, list[Any]] = {EACH: [], SURE: [], SAVES: [], COSTS: []}
     rng = np.random.default_rng(0)
     for name, row in zip(names, rows, strict=True):
-        mean, low, high = (float(table.at[name, column]) / scale for column in ("saving", "saving_low", "saving_high"))
+        mean, low, high = (float(x) for x in figures.loc[name].to_numpy(np.float64))
         spread = [(row, float(x)) for x in rng.uniform(-0.2, 0.2, saved[name].size)]
         items[EACH].append(panel.scatter(saved[name], spread, size=5, color=_GREY, alpha=0.55, line_color=None))
         good = mean >= 0.0
         items[SURE].append(
             panel.segment([low], [row], [high], [row], line_width=7, color=_GOOD if good else _BAD, alpha=0.4)
         )
-        data = {"x": [mean], "y": [row], "low": [low], "high": [high], "share": [float(table.at[name, "oracle_share"])]}
+        data = {"x": [mean], "y": [row], "low": [low], "high": [high], "share": [shares[name]]}
         dot = panel.scatter("x", "y", source=data, size=11, color=_GOOD if good else _BAD, line_color="#ffffff")
         items[SAVES if good else COSTS].append(dot)
         tips = [
@@ -88,12 +91,12 @@ def savings(
         ]
         _add_hover(panel, [dot], tips)
         panel.text(
-            [float(every.max()) + 0.04 * room], [row], text=[_in_words(mean, float(table.at[name, "oracle_share"]))],
+            [float(every.max()) + 0.04 * room], [row], text=[_in_words(mean, shares[name])],
             text_baseline="middle", text_font_size="12px", text_color="#333333",
         )  # fmt: skip
     panel.add_layout(Span(location=0.0, dimension="height", line_color="#555555", line_width=1))
     if ORACLE in names:
-        best = float(table.at[ORACLE, "saving"]) / scale
+        best = float(figures["saving"].to_dict()[ORACLE])
         items[POSSIBLE] = [
             panel.line([best, best], [rows[0], rows[-1]], color="#444444", line_dash="dashed", width=1.5)
         ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin.errors import BadRequest, shown
 from twin.policy import PolicyLike, decided_by, parse
-from twin.prognosis.features import FrameReader
+from twin.prognosis.features import KEYS, FrameReader
 from twin.prognosis.labels import labels
 from twin.prognosis.policies import Recorder
 from twin.prognosis.spec import FeatureSpec, as_spec
@@ -97,7 +97,13 @@ def recorded(
                 raise BadRequest(f"span must be longer than the day between two looks, got {shown(span)}")
             X = FrameReader(spec).features(seen.hourly, seen.alarms, seen.log)
             y = labels(run, X, ahead, window=f"{spec.window_us // 3_600_000_000}h")
-        for frame in (X, y):
-            frame.index = frame.index.set_levels(frame.index.levels[0] + APART * k, level=0)
-        parts.append((X, y))
+        parts.append([_apart(frame, k) for frame in (X, y)])
     return pd.concat([X for X, _ in parts]), pd.concat([y for _, y in parts])
+
+
+def _apart(frame: pd.DataFrame, world: int) -> pd.DataFrame:
+    """Return a frame whose machines are told from those of other worlds."""
+    import pandas as pd
+
+    machines, times = (frame.index.get_level_values(name) for name in KEYS)
+    return frame.set_axis(pd.MultiIndex.from_arrays([machines + APART * world, times], names=KEYS))
