@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from twin.catalog.models import MaintenanceAction
 from twin.layout import NEVER_US
-from twin.plan import Plan
+from twin.plan import Plan, PlannedTask
 from twin.workshop import CANCELLED, PLANNED, Task
 
 OWN_NUMBERS = 100_000
@@ -23,22 +23,27 @@ def planned_tasks(plan: Plan) -> Iterator[Task]:
     for task in plan.tasks if plan.acting else ():
         m = position[task.machine_id]
         counts[m] += 1
-        yield Task(
-            m,
-            task.machine_id,
-            counts[m] if task.number is None else task.number,
-            "planned",
-            task.task_type,
-            task.action,
-            plan.start_us,
-            max(task.scheduled_us, plan.start_us),
-            task.duration_us,
-            task.priority,
-            task.technician_id,
-            task.task_id,
-            task.cost,
-            status=CANCELLED if task.status == CANCELLED else PLANNED,
-        )
+        yield planned_task(plan, m, task, counts[m])
+
+
+def planned_task(plan: Plan, m: int, task: PlannedTask, count: int) -> Task:
+    """Return a scheduled task as it waits to be done; the count numbers it where it has no number of its own."""
+    return Task(
+        m,
+        task.machine_id,
+        count if task.number is None else task.number,
+        "planned",
+        task.task_type,
+        task.action,
+        plan.start_us,
+        max(task.scheduled_us, plan.start_us),
+        task.duration_us,
+        task.priority,
+        task.technician_id,
+        task.task_id,
+        task.cost,
+        status=CANCELLED if task.status == CANCELLED else PLANNED,
+    )
 
 
 def periodic_tasks(plan: Plan) -> Iterator[Task]:

@@ -185,10 +185,10 @@ def _means(
 def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.DataFrame([{c: row[c] for c in columns} for row in rows], columns=columns)
+    frame = pd.DataFrame({c: [row[c] for row in rows] for c in columns})
     for column in columns:
         if column == "ts" or column.endswith("_at"):
-            frame[column] = frame[column].astype("int64").astype("datetime64[us]") if len(frame) else frame[column]
+            frame[column] = frame[column].astype("int64").astype("datetime64[us]")
     return frame
 
 

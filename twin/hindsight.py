@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from twin.agenda import best_action
+from twin.agenda import best_action, planned_task
 from twin.plan import Plan, PlannedTask
 from twin.policy import parse
-from twin.simulation import Simulation
+from twin.timeline import compile_plan
 from twin.what_if import FIRST_NUMBER, work_order
+from twin.world import World
 
 ORACLE = "oracle"
 HOUR_US = 3_600_000_000
@@ -17,7 +17,8 @@ LEADS_H = (8, 32, 80, 200)
 """How long before a failure work is asked for, h: the next where technicians came too late for the last. [choice]"""
 SERVICES = ("periodic:60d", "periodic:120d")
 """What the oracle has done at fixed intervals beside what it knows: small parts that spare great ones. [choice]"""
-MOST_ROUNDS = 500
+STEP_US = 30 * 24 * HOUR_US
+"""How much of the span is settled before the next: what fails later is not lived again for each task before."""
 
 
 @dataclass
@@ -34,9 +35,9 @@ def oracle_plans(plan: Plan) -> list[Plan]:
     """Return plans with the work of one who knows the truth: shortly before each failure, what prevents it.
 
     Each plan has another service at fixed intervals (`SERVICES`); on top of it, the plan is lived
-    again and again, and what fails first on each machine gets a task before it, until nothing fails that
-    technicians could have prevented. The cheapest of them is the oracle's: a strong policy from hindsight, not
-    a proven optimum, as it does not trade one machine's turn against another's.
+    step by step, each step again and again, and what fails first on each machine gets a task before it, until
+    nothing fails that technicians could have prevented. The cheapest of them is the oracle's: a strong policy
+    from hindsight, not a proven optimum, as it does not trade one machine's turn against another's.
 
     Parameters
     ----------
@@ -47,29 +48,43 @@ def oracle_plans(plan: Plan) -> list[Plan]:
 
 
 def _prevented(plan: Plan) -> Plan:
-    known = {machine.machine_id: _Known() for machine in plan.machines}
-    for _ in range(MOST_ROUNDS):
-        first: dict[int, tuple[int, str]] = {}
-        for row in sorted(_failures(plan), key=lambda row: int(row["failed_at"])):
-            if row["failed_at"] > known[row["machine_id"]].settled_us:
-                first.setdefault(row["machine_id"], (row["failed_at"], row["mode"]))
+    """Return the plan with work before each failure, found step by step: a step is lived until nothing in it fails."""
+    position = {machine.machine_id: m for m, machine in enumerate(plan.machines)}
+    known = {machine_id: _Known() for machine_id in position}
+    points = [World(plan, compile_plan(plan), segments=False, threads=1)]
+    while (since := points[-1].front_us) < plan.end_us:
+        world, until = points[-1].fork(), min(plan.end_us, since + STEP_US)
+        for machine_id, has in known.items():
+            for task in has.tasks:
+                if since <= task.scheduled_us < until:
+                    world.ask(planned_task(plan, position[machine_id], task, 0))
+        world.advance(until)
+        first = _first_failures(world, known)
+        begins = [_prevent(plan, machine_id, known[machine_id], at, mode) for machine_id, (at, mode) in first.items()]
         if not first:
-            break
-        for machine_id, (at, mode) in first.items():
-            _prevent(plan, machine_id, known[machine_id], at, mode)
-        plan = plan.model_copy(update={"tasks": tuple(task for k in known.values() for task in k.tasks)})
-    return plan
+            points.append(world)
+        while len(points) > 1 and points[-1].front_us > min(begins, default=plan.end_us):
+            points.pop()  # what is to be done earlier is lived from there
+    return plan.model_copy(update={"tasks": tuple(task for has in known.values() for task in has.tasks)})
 
 
-def _failures(plan: Plan) -> list[dict[str, Any]]:
-    with Simulation(plan, threads=1) as simulation:
-        return simulation.advance(plan.ticks).events.failures
+def _first_failures(world: World, known: dict[int, _Known]) -> dict[int, tuple[int, str]]:
+    """Return what fails first on each machine of what is not settled yet."""
+    first: dict[int, tuple[int, str]] = {}
+    for row in sorted(world.drain().failures, key=lambda row: int(row["failed_at"])):
+        if row["failed_at"] > known[row["machine_id"]].settled_us:
+            first.setdefault(row["machine_id"], (row["failed_at"], row["mode"]))
+    return first
 
 
-def _prevent(plan: Plan, machine_id: int, known: _Known, at: int, mode: str) -> None:
-    """Ask for work before a failure, earlier where the last try was too late; give up after the last."""
+def _prevent(plan: Plan, machine_id: int, known: _Known, at: int, mode: str) -> int:
+    """Ask for work before a failure, earlier where the last try was too late; give up after the last.
+
+    Returns when the first of what has changed happens, microseconds.
+    """
+    changed = at
     if known.failure_us == at:  # the same microsecond: nothing had been done before it
-        known.tasks.pop()
+        changed = known.tasks.pop().scheduled_us
         known.tries += 1
     else:
         known.failure_us, known.tries = at, 0
@@ -77,6 +92,7 @@ def _prevent(plan: Plan, machine_id: int, known: _Known, at: int, mode: str) -> 
     begin = at - LEADS_H[known.tries] * HOUR_US if known.tries < len(LEADS_H) else -1
     if action is None or begin <= plan.start_us:
         known.settled_us, known.failure_us = at, -1
-        return
+        return changed
     number = FIRST_NUMBER + len(known.tasks)
     known.tasks.append(work_order(action, machine_id, number, begin, "predictive", "high"))
+    return begin

@@ -78,6 +78,14 @@ class Task:
         """Whether it has not begun, and still may."""
         return self.status in (PLANNED, OVERDUE)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Task:
+        """Return a task of another world; what is over will not change, and serves both."""
+        if self.status in (DONE, CANCELLED):
+            return self
+        twin = object.__new__(Task)
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def order(self) -> tuple[int, int, int, int]:
         """Return what decides who comes first."""
         return -PRIORITIES.index(self.priority), self.due_us, self.machine_id, self.number

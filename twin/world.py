@@ -7,6 +7,7 @@ come that far. So the events are a function of the plan alone.
 
 from __future__ import annotations
 
+import copy
 import heapq
 import os
 from collections.abc import Callable, Iterable
@@ -115,6 +116,11 @@ class World:
             else:  # cancelled by people: it is told, and nothing else
                 self.tasks.append(task)
                 self._events.touched.append(task)
+
+    def fork(self) -> World:
+        """Return a world that goes on from here on its own; what never changes is shared."""
+        fixed = (self.plan, self.timeline, self.wearing, self.modes, self.rules, self._silence, self._idle)
+        return copy.deepcopy(self, {id(part): part for part in fixed})
 
     # -- asking -------------------------------------------------------------------------------
 

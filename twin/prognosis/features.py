@@ -59,12 +59,12 @@ def features(
         )
     limits = [None if at is None else parse_time(at, name) for name, at in (("start", start), ("end", end))]
     chosen = None if machines is None else run._machine_ids(machines)
-    return _indexed(run_features(run._store, spec.query(), run.id, chosen, *limits))
+    return _indexed(run_features(run._store, spec.query(), run.id, run.plan.start_us, chosen, *limits))
 
 
 def baseline(run: RunRecord, spec: FeatureSpec | None = None) -> pd.DataFrame:
     """Return what `features` takes for each machine's healthy relation of channels to load: one row a machine."""
-    return run_baseline(run._store, as_spec(spec).query(), run.id)
+    return run_baseline(run._store, as_spec(spec).query(), run.id, run.plan.start_us)
 
 
 class FrameReader:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from twin.errors import BadRequest, shown
 from twin.prognosis.card import Card
+from twin.prognosis.threads import FEW_TO_SCORE, alone
 
 MARGIN = 0.1
 SHOWN_COLUMNS = 5
@@ -100,7 +101,8 @@ class FittedModel:
             return np.hstack([survives, 1.0 - survives])
         if not hasattr(self.estimator, "predict_proba"):
             raise self._no("probabilities")
-        return self.estimator.predict_proba(features)
+        with alone(len(features), FEW_TO_SCORE):
+            return self.estimator.predict_proba(features)
 
     def predict(self, X: pd.DataFrame) -> pd.Series:
         """Return the estimator's own answer by row: whether it fails, the mode, hours to failure, or the risk."""
@@ -200,7 +202,8 @@ class FittedModel:
         if len(features) == 0:
             shape = {"predict_interval": (0, 2), "predict_survival": (0, len(rest[0]) if rest else 0)}
             return np.empty(shape.get(method, (0,)))
-        return getattr(self.estimator, method)(features, *rest)
+        with alone(len(features), FEW_TO_SCORE):
+            return getattr(self.estimator, method)(features, *rest)
 
     def _series(self, values: np.ndarray, x: pd.DataFrame) -> pd.Series:
         return pd.Series(values, index=x.index, name="score")

@@ -11,6 +11,7 @@ import numpy as np
 from twin.agenda import best_action
 from twin.catalog.checks import check_number
 from twin.errors import BadRequest, shown, unknown
+from twin.policy import PolicyLike, decided_by
 from twin.prognosis.features import FrameReader
 from twin.prognosis.spec import FeatureSpec, as_spec
 
@@ -98,6 +99,21 @@ class Predictive:
             for k, action in zip(due, actions, strict=True)
         ]
 
+    def policy(self, every: Any = "2d", beside: PolicyLike = None, name: str = "predictive") -> list[Any]:
+        """Return this as a policy for ``policy=`` and ``plant.evaluate``.
+
+        Parameters
+        ----------
+        every : duration
+            Time between two decisions, whole hours.
+        beside : policy, optional
+            What is done as well, such as ``"periodic:90d"``.
+        name : str
+            What tells it from other functions.
+        """
+        own = (decided_by(self, every=every, name=name), self)
+        return [own] if beside is None else [beside, own]
+
     def newest(self, reported: Reported) -> pd.DataFrame | None:
         """Return the newest features of machines that reported within the last cadence; None before the baseline."""
         import pandas as pd
@@ -117,7 +133,9 @@ class Predictive:
         readings = reported.hourly_between(since)
         if readings.empty:
             return None
-        rows = self._reader.newest(readings, self._baseline, reported.alarms, reported.log)
+        alarms = reported.alarms
+        recent = alarms[alarms["ts"] > pd.Timestamp(since).tz_localize(None)] if len(alarms) else alarms
+        rows = self._reader.newest(readings, self._baseline, recent, reported.log)
         fresh = pd.Timestamp(now).tz_localize(None) - pd.Timedelta(microseconds=spec.cadence_us)
         return rows[rows.index.get_level_values("ts") > fresh]
 

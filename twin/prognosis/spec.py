@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from twin.catalog.checks import Frozen, refusal
 from twin.catalog.parameters import CHANNELS
 from twin.errors import BadRequest, shown, unknown
-from twin.store.features import LOADS, STATISTICS, FeatureQuery, Wanted
+from twin.store.feature_text import LOADS, STATISTICS, FeatureQuery, Wanted
 from twin.times import parse_duration
 
 MOST_FEATURES = 500

@@ -14,6 +14,7 @@ from twin.prognosis.card import Card, plain, ranges_of, versions
 from twin.prognosis.fitted import FittedModel
 from twin.prognosis.frames import HOUR, MACHINE, TIME
 from twin.prognosis.models import TASKS, baselines
+from twin.prognosis.threads import FEW_TO_TRAIN, alone
 
 NEEDED = {
     "failure": ("fails",),
@@ -87,7 +88,8 @@ def train(
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         data=plain(data or {}, "data"),
     )
-    return FittedModel(estimator.fit(features, target), card)
+    with alone(len(features), FEW_TO_TRAIN):
+        return FittedModel(estimator.fit(features, target), card)
 
 
 def chosen(task: str, model: str | BaseEstimator | None, horizon_h: float | None) -> tuple[Any, str]:
