@@ -365,7 +365,7 @@ def test_the_prediction_slot_takes_a_panel_and_a_widget(room: Dashboard, session
         def update(self, frames: Any) -> None:
             seen.append(len(frames))
 
-    assert "No prognosis panel" in room.prediction._empty.value
+    assert "No model is in use" in room.prediction._empty.value
     room.prediction.attach(Prognosis())
     step(room)
     assert room.prediction.widget.children == (Prognosis.widget,)
@@ -373,7 +373,7 @@ def test_the_prediction_slot_takes_a_panel_and_a_widget(room: Dashboard, session
     room.prediction.attach(Prognosis.widget)
     step(room)
     room.prediction.attach(None)
-    assert room.prediction.widget.children == (room.prediction._empty,)
+    assert room.prediction.widget.children == (room.prediction._begin,)
 
 
 def test_the_log_can_show_commands_alone(room: Dashboard) -> None:

@@ -73,7 +73,7 @@ class Outlook:
     rul_h, low_h, high_h : float or None
         Hours to failure, with the model's interval.
     mode, mode_share : str and float, or None
-        The leading failure mode and its probability, given a failure.
+        The leading failure mode and its probability, given a failure; where that has a probability of 20 % or more.
     speaks : tuple of Speaks
         The features that speak most for it.
     """
@@ -245,11 +245,12 @@ class Prognosis:
         worked, failed = _last(log, "end_at", machines, at), _last(failures, "ts", machines, at)
         settled = (worked <= at - window) & (failed <= worked)
         made, at, machines, newest = made[settled], at[settled], machines[settled], at[settled] == due
-        trusted = self.models["failure"].in_range(made).to_numpy(bool)
+        strange = self.models["failure"].out_of_range(made).to_numpy()
+        trusted = np.asarray(~strange.any(axis=1), bool)
         chances = self.models["failure"].score(made).to_numpy()
         for m, t, p, sure in zip(machines.tolist(), at.tolist(), chances.tolist(), trusted.tolist(), strict=True):
             self.trends.setdefault(m, deque(maxlen=TREND)).append((t, p, sure))
-        found = self._outlooks(made[newest], chances[newest], asked)
+        found = self._outlooks(made[newest], chances[newest], strange[newest], asked)
         now = np.full(ids.size, due)
         worked, failed = _last(log, "end_at", ids, now), _last(failures, "ts", ids, now)
         facts = np.stack([heard, worked, failed, counts], axis=1).tolist()
@@ -278,20 +279,27 @@ class Prognosis:
         at = _times(made)
         return made[(at >= first) & (at <= due)]
 
-    def _outlooks(self, made: pd.DataFrame, chances: NDArray[np.float64], asked: tuple[int, ...]) -> dict[int, Outlook]:
+    def _outlooks(
+        self,
+        made: pd.DataFrame,
+        chances: NDArray[np.float64],
+        strange: NDArray[np.bool_],
+        asked: tuple[int, ...],
+    ) -> dict[int, Outlook]:
         """Return what all models say of the newest rows."""
         machines = made.index.get_level_values("machine_id").to_numpy()
-        strange = self.models["failure"].out_of_range(made).to_numpy()
         answers: list[dict[str, Any]] = [{"probability": float(p)} for p in chances]
         if "rul" in self.models and len(made):
             centre, bounds = self.models["rul"].predict(made), self.models["rul"].predict_interval(made)
             for answer, *hours in zip(answers, centre, bounds["low_h"], bounds["high_h"], strict=True):
                 answer |= dict(zip(("rul_h", "low_h", "high_h"), map(float, hours), strict=True))
-        if "diagnosis" in self.models and len(made):
-            shares = self.models["diagnosis"].predict_proba(made)
-            for answer, share in zip(answers, shares, strict=True):
+        likely = np.flatnonzero(chances >= EXPLAINED_FROM)
+        if "diagnosis" in self.models and likely.size:
+            shares = self.models["diagnosis"].predict_proba(made.iloc[likely])
+            for place, share in zip(likely.tolist(), shares, strict=True):
                 lead = int(share.argmax())
-                answer |= {"mode": str(self.models["diagnosis"].classes_[lead]), "mode_share": float(share[lead])}
+                known = {"mode": str(self.models["diagnosis"].classes_[lead]), "mode_share": float(share[lead])}
+                answers[place] |= known
         for place, speaks in self._explained(made, machines, chances, asked).items():
             answers[place]["speaks"] = speaks
         at = self._last_us
