@@ -50,7 +50,7 @@ def taught(task: str = "failure", spec: Any = SPEC, **options: Any) -> FittedMod
     X = pd.DataFrame(rng.normal(10.0, 3.0, (320, len(made.columns))), index=index, columns=made.columns)
     X.index.names = ["machine_id", "ts"]
     X[[name for name in X if "alarms" in name or "residual" in name]] -= 10.0
-    fails = X.iloc[:, 0] > 11.0
+    fails = X.iloc[:, 0] > 13.0
     labels = pd.DataFrame(
         {
             "fails": fails, "usable": True, "mode": np.where(X.iloc[:, 1] > 10.0, "a", "b"),
