@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -19,8 +20,11 @@ from twin.live.follow import Follower
 from twin.live.prognosis_panel import PrognosisPanel
 from twin.live.prognosis_words import feature_words
 from twin.prognosis import teaching
+from twin.prognosis.features import features as run_features
 from twin.prognosis.live import GATHERING, OK, OUT_OF_RANGE, REPAIR, SPARSE, STANDING
+from twin.prognosis.spec import FeatureSpec
 from twin.prognosis.teaching import Lesson, Pace, train_for
+from twin.prognosis.training import train
 from twin.workbench import Workbench
 
 HOUR_US = 3_600_000_000
@@ -292,6 +296,21 @@ def test_models_come_from_files_and_bad_ones_stop_nothing(plant: Workbench, less
         plant.live(rul=files["rul"])
     assert room.session.status == "paused"  # the one that runs was not stopped for a request that cannot be
     room.session.stop()
+
+
+def test_of_a_model_of_a_run_of_the_plant_the_interval_is_that_of_the_run(plant: Workbench) -> None:
+    spec = FeatureSpec.of(channels=("vibration_g",), statistics=("mean",), windows=("4h",), cadence="2h", residuals=())
+    run = plant.simulate("2026-01-05", "2026-01-15", "20min", progress=False)
+    X = run_features(run, spec)
+    labels = pd.DataFrame({"fails": X.iloc[:, 0] > X.iloc[:, 0].median(), "usable": True}, index=X.index)
+    with LiveSession(plant, interval="10min", store=False) as session:
+        room = Dashboard(session, start=False)
+        for digest, every_min, assumed in ((run.digest(), 20, False), ("of another", 60, True)):
+            model = train(X, labels, "failure", "logistic", spec=spec, data={"run": run.id, "digest": digest})
+            panel = room.prediction.use(model)
+            assert (panel.prognosis.readings_us, panel.prognosis.assumed) == (every_min * 60_000_000, assumed)
+            assert ("every 60 min is assumed" in panel.summary.value) == assumed
+        assert "Failure within the model&#x27;s horizon" in panel.summary.value
 
 
 def test_without_a_model_the_panel_says_how_to_get_one_and_trains(

@@ -18,7 +18,7 @@ from twin.live.live_figures import Shade
 from twin.live.panel_table import MISSING, Row, Table
 from twin.live.prognosis_figure import RiskFigure
 from twin.live.prognosis_past import take_past
-from twin.live.prognosis_words import card_words, feature_words, hours_words, outlook_words
+from twin.live.prognosis_words import card_words, feature_words, horizon_words, hours_words, outlook_words
 from twin.prognosis.live import EXPLAINED_FROM, GATHERING, OK, OUT_OF_RANGE, REPAIR, Outlook, Prognosis
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class PrognosisPanel(base.Panel):
         self.passes_ms: deque[float] = deque(maxlen=100)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="twin-prognosis")
         self._job: Future[list[Outlook]] | None = None
-        self._tick = 0
+        self._tick, self._closed = 0, False
         self._drawn: Any = None
         super().__init__(session, notices, choices)
         take_past(session, prognosis)
@@ -100,6 +100,7 @@ class PrognosisPanel(base.Panel):
 
     def close(self) -> None:
         """End its thread, and take its figure out of all pages."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.mirror.close()
 
@@ -116,6 +117,8 @@ class PrognosisPanel(base.Panel):
 
     def update(self, frames: Sequence[Any], *, at_once: bool = False) -> None:
         """Take in frames, score what has come to its end, and show it; with `at_once`: before it returns."""
+        if self._closed:  # another has taken its place while frames were on their way
+            return
         for frame in frames:
             self._take(frame)
         if self._job is not None and (at_once or self._job.done()):
@@ -196,7 +199,7 @@ class PrognosisPanel(base.Panel):
 
     def _summary(self) -> str:
         prognosis, newest = self.prognosis, self.prognosis.scored_us
-        parts = [f"Failure within {prognosis.card.horizon_h or 0:g} h"]
+        parts = [f"Failure within {horizon_words(prognosis)}"]
         ready = prognosis.ready_us
         if ready is not None and newest < ready:
             left_s = (ready - self.session.now_us) / 1e6

@@ -26,11 +26,18 @@ def feature_words(name: str) -> str:
     return f"{plots.NAMES[channel]}, {_STATISTICS.get(statistic, statistic)} of {window}"
 
 
+def horizon_words(prognosis: Prognosis) -> str:
+    """Return how far ahead failures are foretold."""
+    ahead_h = prognosis.card.horizon_h
+    return "the model's horizon" if ahead_h is None else f"{ahead_h:g} h"
+
+
 def hours_words(o: Outlook, prognosis: Prognosis) -> str:
     """Return a remaining life with its interval; one at the model's cap reads as that or more."""
     if o.rul_h is None or o.low_h is None or o.high_h is None:
         return "–"
-    cap = prognosis.models["rul"].card.horizon_h or float("inf")
+    rul = prognosis.models["rul"]
+    cap = float(getattr(rul.estimator, "cap_h", None) or rul.card.horizon_h or "inf")
     digits = 1 if cap < 10 else 0
     middle, low, high = (f"{h:.{digits}f}" + ("+" if h >= cap - 1e-6 else "") for h in (o.rul_h, o.low_h, o.high_h))
     return f"{middle} h ({low}+)" if middle == high else f"{middle} h ({low}–{high})"
@@ -45,7 +52,7 @@ def outlook_words(machine: str, o: Outlook, prognosis: Prognosis, titles: Mappin
         if o.state == OUT_OF_RANGE:
             text += f". The model says {o.probability:.0%}, but has seen nothing like this: do not rely on it."
         return f'<div class="twin-note">{text}</div>'
-    parts = [f"{o.probability:.0%} within {prognosis.card.horizon_h or 0:g} h"]
+    parts = [f"{o.probability:.0%} within {horizon_words(prognosis)}"]
     if o.rul_h is not None:
         parts.append(f"life left {hours_words(o, prognosis)}")
     if o.mode is not None and o.probability >= EXPLAINED_FROM:
