@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import html
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,6 +78,7 @@ class PrognosisPanel(base.Panel):
         super().__init__(session, notices, choices)
         take_past(session, prognosis)
         self._tick = session.tick
+        atexit.register(_end_softly, weakref.ref(self))
 
     def build(self) -> Any:
         self._names = {machine.machine_id: machine.name for machine in self.session.machines}
@@ -100,9 +103,13 @@ class PrognosisPanel(base.Panel):
 
     def close(self) -> None:
         """End its thread, and take its figure out of all pages."""
+        self._end()
+        self.mirror.close()
+
+    def _end(self) -> None:
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self.mirror.close()
+        self.prognosis.close()
 
     def select(self, machine: str) -> None:
         """Draw a machine over time, by its name."""
@@ -264,6 +271,13 @@ class PrognosisPanel(base.Panel):
     def _show(self, widget: Any, value: str) -> None:
         if widget.value != value:
             widget.value = value
+
+
+def _end_softly(of: weakref.ref[PrognosisPanel]) -> None:
+    """End a panel's work when the process ends: the database complains of connections that threads still hold."""
+    panel = of()
+    if panel is not None:
+        panel._end()
 
 
 def _step(o: Outlook) -> int:

@@ -145,6 +145,11 @@ class Prognosis:
             self._last_us = 0
             self._known: dict[int, Outlook] = {}
 
+    def close(self) -> None:
+        """Let go of the database in memory that makes features; another is opened where it is needed again."""
+        with self._scoring:
+            self._reader = FrameReader(self.spec)
+
     def take(self, frame: Any, interval_us: int) -> None:
         """Take in a frame of readings, also while others are scored: see `twin.live.frames.Frame`."""
         with self._taking:
