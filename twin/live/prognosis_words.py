@@ -81,9 +81,10 @@ def card_words(prognosis: Prognosis) -> str:
         card = model.card
         source = {name: value for name, value in card.data.items() if name != "validation"}
         ahead = "" if card.horizon_h is None else f", {card.horizon_h:g} h ahead"
+        seen = "whose failure was seen" if task == "rul" else "before a failure"
         text = (
             f"<b>{task}</b>: {html.escape(card.model)}{ahead}; trained {html.escape(card.created_at[:16])} UTC on "
-            f"{card.rows:,} rows of {card.machines} machines, {card.positives:,} of them before a failure, from "
+            f"{card.rows:,} rows of {card.machines} machines, {card.positives:,} of them {seen}, from "
             f"{card.span[0][:10]} to {card.span[1][:10]}"
         )
         if task == "failure":
