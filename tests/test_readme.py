@@ -45,6 +45,16 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_example_of_decisions_runs(tmp_path: Path) -> None:
+    code = block("From telemetry to decisions", "python").rstrip()
+    body, last = code.rsplit("\n", 1)
+    opened = 'import twin\nplant = twin.open("data/plant.duckdb")\n'
+    shown = f"table = {last}\nprint(*table.index)\nassert table.oracle_share['oracle'] == 1.0\nassert len(X) == len(y)"
+    policies = run([sys.executable, "-c", f"{opened}{body}\n{shown}"], tmp_path).split()
+    assert policies == ["run-to-failure", "periodic", "condition", "oracle"]
+
+
+@pytest.mark.slow
 def test_the_command_line_example_runs(tmp_path: Path) -> None:
     for line in block("On the command line", "sh").strip().splitlines():
         words = shlex.split(line)
