@@ -83,7 +83,8 @@ def regenerate(task: Task, run: Run) -> Data:
 
 def counted(task: Task, y: pd.DataFrame) -> np.ndarray:
     """Return which rows a task uses."""
-    keep = y["usable"].to_numpy(dtype=bool)
+    days = y.index.get_level_values("ts").to_numpy().astype("datetime64[D]").astype(np.int64)
+    keep = y["usable"].to_numpy(dtype=bool) & (days % task.every_days == 0)
     if task.kind == "diagnosis":
         return keep & y["fails"].to_numpy(dtype=bool)
     if task.kind == "rul":
@@ -103,7 +104,16 @@ def digest_of(task: Task, run: Run, y: pd.DataFrame, test: np.ndarray) -> str:
         test.astype("u1"),
     ]
     modes = "\n".join("" if mode is None else str(mode) for mode in y["mode"].to_numpy(dtype=object))
-    head = [task.name, run.digest(), run.row.events_digest, task.horizon, task.cadence, task.metric, len(y)]
+    head = [
+        task.name,
+        run.digest(),
+        run.row.events_digest,
+        task.horizon,
+        task.cadence,
+        task.every_days,
+        task.metric,
+        len(y),
+    ]
     found = hashlib.sha256(json.dumps(head).encode())
     for column in columns:
         found.update(column.tobytes())

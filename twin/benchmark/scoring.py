@@ -81,7 +81,23 @@ def _detection(data: Data, y: pd.DataFrame, answer: pd.DataFrame) -> _Found:
         "roc_auc": lambda rows: metrics.roc_auc(fails[rows], said[rows]),
         "brier": lambda rows: metrics.brier(fails[rows], said[rows]),
     }
-    return lambda rows: metrics.average_precision(fails[rows], said[rows]), figures
+    return partial(_average_precision, *_thresholds(fails, said)), figures
+
+
+def _thresholds(fails: np.ndarray, said: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows from the highest probability down, whether they fail, and where one probability's rows end."""
+    order = np.argsort(-said, kind="stable")
+    return order, fails[order], np.append(np.flatnonzero(np.diff(said[order])), len(said) - 1)
+
+
+def _average_precision(order: np.ndarray, fails: np.ndarray, ends: np.ndarray, rows: Rows) -> float:
+    """Return scikit-learn's average precision of rows drawn from sorted ones: sorting each draw anew takes longer."""
+    counts = np.bincount(rows, minlength=len(order))[order]
+    hits, drawn = np.cumsum(counts * fails)[ends], np.cumsum(counts)[ends]
+    if hits[-1] == 0 or hits[-1] == drawn[-1]:
+        return np.nan
+    gained = np.diff(hits, prepend=0)
+    return float(np.sum(gained[gained > 0] * hits[gained > 0] / drawn[gained > 0]) / hits[-1])
 
 
 def _diagnosis(data: Data, y: pd.DataFrame, answer: pd.DataFrame) -> _Found:

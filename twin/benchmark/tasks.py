@@ -24,7 +24,7 @@ ASKS = {
     "detection": "How likely does each machine fail within 7 days, twice a day",
     "diagnosis": "Which failure mode stops a machine that fails within 7 days",
     "rul": "How many hours are left to a machine that fails within 14 days, with a 90 % interval",
-    "survival": "Which machines fail first, judged with censored lives, once a day",
+    "survival": "Which machines fail first, judged with censored lives, every third day",
     "policy": "Which maintenance policy saves most against running to failure",
 }
 METRICS = {
@@ -58,6 +58,8 @@ class Task:
         fleet, in other worlds of the same plant.
     cadence, horizon : duration
         Time between two rows, and how far ahead labels look.
+    every_days : int
+        Only rows of every so many days count.
     replications : int
         Of a policy task: test worlds.
     """
@@ -68,6 +70,7 @@ class Task:
     teach: int
     cadence: str = "12h"
     horizon: str = "7d"
+    every_days: int = 1
     replications: int = 0
 
     @property
@@ -135,7 +138,7 @@ def _task(kind: str, difficulty: str) -> Task:
     seed = 26_000 + 100 * KINDS.index(kind) + DIFFICULTIES.index(difficulty)
     world = _world(difficulty, seed, machines)
     if kind == "survival":
-        return Task(kind, difficulty, world, teach, cadence="24h", horizon="1d")
+        return Task(kind, difficulty, world, teach, cadence="24h", horizon="1d", every_days=3)
     return Task(kind, difficulty, world, teach, replications=10 if kind == "policy" else 0)
 
 
