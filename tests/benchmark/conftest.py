@@ -17,7 +17,7 @@ from twin.benchmark.data import Data, regenerate, simulated, with_truth
 @pytest.fixture(scope="session", autouse=True)
 def one_thread_each() -> Iterator[None]:
     """Let models use one thread: test workers share the processors already."""
-    with threadpool_limits(1, "openmp"):
+    with threadpool_limits(1):
         yield
 
 

@@ -24,13 +24,13 @@ from twin.policy import parse
 from twin.prognosis.saved import save
 from twin.prognosis.training import train
 
-WORLD = World(6, 150, 9, duty=0.6, turn_days=(4.0, 14.0), faults=2.0, life=0.3)
+WORLD = World(4, 120, 9, duty=0.6, turn_days=(4.0, 14.0), faults=2.0, life=0.3)
 CHOSEN = {"periodic": "periodic:60d", "service": "periodic:90d", "threshold": 0.3}
 
 
 @pytest.fixture(scope="module")
 def little() -> Task:
-    return small("policy", world=WORLD, teach=6, replications=2)
+    return small("policy", world=WORLD, teach=4, replications=2)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_shares_are_of_the_saving_of_the_oracle(record: dict[str, Any]) -> None:
     for row in rows.values():
         saved = rows["run-to-failure"]["cost"] - row["cost"]
         assert row["score"] == pytest.approx(saved / most)
-        assert row["score"] + row["room"] == 1.0
+        assert row["score"] + row["room"] == pytest.approx(1.0)
         assert row["vs_periodic"] == pytest.approx(row["cost"] - rows["periodic"]["cost"])
         assert row["vs_run_to_failure"] == pytest.approx(-saved)
     assert rows["oracle"]["score"] == 1.0
@@ -82,7 +82,7 @@ def test_worlds_of_the_training_are_fleets_of_their_own(little: Task, plant: Pla
     X, y = policy_task.recorded(little, plant, "periodic:90d", 2)
     assert X.index.equals(y.index)
     machines = X.index.get_level_values("machine_id")
-    assert sorted(set(machines)) == [*range(1, 7), *range(1001, 1007)]
+    assert sorted(set(machines)) == [*range(1, 5), *range(1001, 1005)]
     assert X.index.is_monotonic_increasing
     again, _ = policy_task.recorded(little, plant, "periodic:90d", 1)
     pd.testing.assert_frame_equal(again, X[np.asarray(machines < 1000)])

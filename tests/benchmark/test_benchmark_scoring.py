@@ -14,7 +14,7 @@ from small_tasks import small
 
 from twin.benchmark import scoring
 from twin.benchmark.data import Data
-from twin.benchmark.scoring import read_submission, score
+from twin.benchmark.scoring import behind, read_submission, score
 from twin.benchmark.tasks import COLUMNS
 from twin.errors import BadRequest
 
@@ -67,6 +67,14 @@ def test_scores_are_those_of_the_field(made_up: Data) -> None:
     assert score(data, constant).score == 0.0
     data = of_kind(made_up, "survival")
     assert score(data, pd.DataFrame({"risk": 0.0}, index=said.index)).score == 0.5
+
+
+def test_paired_differences_are_of_the_same_draws(made_up: Data) -> None:
+    best, flat = right(made_up), right(made_up).assign(probability=0.5)
+    gap = behind(made_up, flat, best)
+    assert gap["behind"] == pytest.approx(score(made_up, best).score - score(made_up, flat).score)
+    assert gap["behind_low"] <= gap["behind"] <= gap["behind_high"]
+    assert behind(made_up, best, best) == {"behind": 0.0, "behind_low": 0.0, "behind_high": 0.0}
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -63,7 +63,8 @@ def test_hard_tasks_leave_room(kind: str) -> None:
 def test_boosting_beats_threshold_and_logistic_where_operation_varies() -> None:
     found = scores("detection-medium")
     assert found["boosting"]["score"] > found["logistic"]["score"] > found["threshold"]["score"]
-    assert found["boosting"]["low"] > found["threshold"]["high"]
+    assert found["logistic"]["behind_low"] > 0.0
+    assert found["threshold"]["behind_low"] > 0.0
 
 
 def test_conformal_intervals_cover_what_they_state() -> None:

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from twin.benchmark.data import Data
-from twin.benchmark.scoring import Score, score
+from twin.benchmark.scoring import Score, behind, score
 from twin.benchmark.tasks import COLUMNS, RUL_CAP_H
 from twin.prognosis.frames import outcomes
 from twin.prognosis.models import IsoThreshold
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CEILING = "ceiling"
 """Not a baseline: the strongest of them, given the true damage of each part, which no one can measure."""
+STRONGEST = "boosting"
+"""Whom the others are compared with, and who gets to see the truth."""
 SEED = 20816
 LEAST_HOURS = 1.0
 
@@ -136,7 +138,7 @@ def answered(data: Data, answers: Answers, X: pd.DataFrame | None = None) -> pd.
 
 
 def scored(data: Data, truth: pd.DataFrame | None = None) -> dict[str, Score]:
-    """Return the scores of all baselines of a task, and with the truth that of the ceiling.
+    """Return the scores of all baselines of a task, how far each is behind boosting, and the ceiling's with the truth.
 
     Parameters
     ----------
@@ -147,8 +149,11 @@ def scored(data: Data, truth: pd.DataFrame | None = None) -> dict[str, Score]:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):  # tasks share the processors, not the trees of one
-        known = BASELINES[data.task.kind]
-        found = {name: score(data, answered(data, answers)) for name, answers in known.items()}
+        given = {name: answered(data, answers) for name, answers in BASELINES[data.task.kind].items()}
+        found = {name: score(data, answer) for name, answer in given.items()}
+        for name, answer in given.items():
+            if name != STRONGEST:
+                found[name].figures.update(behind(data, answer, given[STRONGEST]))
         if truth is not None:
-            found[CEILING] = score(data, answered(data, known["boosting"], truth))
+            found[CEILING] = score(data, answered(data, BASELINES[data.task.kind][STRONGEST], truth))
         return found

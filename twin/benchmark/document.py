@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,20 @@ _FIGURES = {  # heading, and how a row says it
 def score_table(kind: str) -> str:
     """Return the scores of a kind's tasks as a table: one row a task and baseline."""
     figures = _FIGURES[kind]
-    lines = [["task", "baseline", "score", "95 % interval", "room", *(heading for heading, _ in figures)]]
+    paired = [] if kind == "policy" else ["behind boosting"]
+
+    def gap(row: Mapping[str, Any]) -> list[str]:
+        known = "behind" in row
+        text = f"{row['behind']:.3f} ({row['behind_low']:.3f} to {row['behind_high']:.3f})" if known else ""
+        return [text] if paired else []
+
+    lines = [["task", "baseline", "score", "95 % interval", "room", *paired, *(heading for heading, _ in figures)]]
     for name, task in tasks().items():
         for row in frozen()["tasks"].get(name, {}).get("baselines", ()) if task.kind == kind else ():
             title = f"*{row['baseline']}*" if row["bound"] else row["baseline"]
             interval = f"{row['low']:.2f} to {row['high']:.2f}"
             cells = [text.format_map(row) for _, text in figures]
-            lines.append([f"`{name}`", title, f"{row['score']:.3f}", interval, f"{row['room']:.2f}", *cells])
+            lines.append([f"`{name}`", title, f"{row['score']:.3f}", interval, f"{row['room']:.2f}", *gap(row), *cells])
     return _markdown(lines)
 
 

@@ -71,6 +71,19 @@ def score(data: Data, answer: pd.DataFrame) -> Score:
     return Score(float(statistic(np.arange(len(y)))), low, high, found)
 
 
+def behind(data: Data, answer: pd.DataFrame, other: pd.DataFrame) -> dict[str, float]:
+    """Return by how much answers score less than others, paired: the same draws of machines for both."""
+    y = data.asked[1]
+    ours, theirs = (_STATISTICS[data.task.kind](data, y, a.reindex(y.index))[0] for a in (answer, other))
+    machines = y.index.get_level_values("machine_id").to_numpy()
+
+    def gap(rows: Rows) -> float:
+        return theirs(rows) - ours(rows)
+
+    low, high = bootstrap(machines, gap, replications=REPLICATIONS.get(data.task.kind, 200))
+    return {"behind": gap(np.arange(len(y))), "behind_low": low, "behind_high": high}
+
+
 _Statistic = Callable[[Rows], float]
 _Found = tuple[_Statistic, dict[str, _Statistic]]
 
