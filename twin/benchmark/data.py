@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from twin.run import Run
 
+_TYPES = {"machine_id": "int64", "ts": "datetime64[us]"}
+BATCH = 40
+"""Machines whose truth is read at a time: its rows are small dicts, which take more memory than their numbers."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -129,17 +133,26 @@ def with_truth(run: Run, X: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    types = {"machine_id": "int64", "ts": "datetime64[us]"}
-    truth: Any = run.truth().drop_duplicates(["machine_id", "ts"], keep="last").sort_values(["machine_id", "ts"])
-    truth = truth.astype(types).reset_index(drop=True)
-    damage: Any = pd.DataFrame.from_records([dict(row) for row in truth["damage"]])
+    machines = np.unique(X.index.get_level_values("machine_id"))
+    batches = np.array_split(machines, -(-machines.size // BATCH))
+    known = pd.concat([_damage(run, batch.tolist()) for batch in batches]).sort_values("ts", kind="stable")
+    rows = X.index.to_frame(index=False).astype(_TYPES).sort_values("ts", kind="stable")
+    joined = pd.merge_asof(rows, known, on="ts", by="machine_id").set_index(["machine_id", "ts"])
+    return X.join(joined.reindex(X.index))
+
+
+def _damage(run: Run, machines: list[int]) -> pd.DataFrame:
+    """Return the true damage of some machines by time, and what it says of the time that is left."""
+    import pandas as pd
+
+    truth: Any = run.truth(machines)[["machine_id", "ts", "damage"]]
+    truth = truth.drop_duplicates(["machine_id", "ts"], keep="last").sort_values(["machine_id", "ts"])
+    truth = truth.astype(_TYPES).reset_index(drop=True)
+    damage: Any = pd.DataFrame.from_records([dict(row) for row in truth.pop("damage")])
     hours = truth["ts"].groupby(truth["machine_id"]).diff() / pd.Timedelta(hours=1)
     before = damage.groupby(truth["machine_id"]).shift()
     left = ((1.0 - damage) / (damage - before)).where(damage > before).mul(hours, axis=0)
     with np.errstate(divide="ignore"):
         exponential = (-np.log(damage)).div(np.log(damage / before)).where(damage > before).mul(hours, axis=0)
-    known = truth[["machine_id", "ts"]].assign(left_h=left.min(axis=1), exponential_h=exponential.min(axis=1))
-    known = pd.concat([known, damage.add_prefix("damage_")], axis=1).sort_values("ts", kind="stable")
-    rows = X.index.to_frame(index=False).astype(types).sort_values("ts", kind="stable")
-    joined = pd.merge_asof(rows, known, on="ts", by="machine_id").set_index(["machine_id", "ts"])
-    return X.join(joined.reindex(X.index))
+    known = truth.assign(left_h=left.min(axis=1), exponential_h=exponential.min(axis=1))
+    return known.join(damage.add_prefix("damage_"))
