@@ -50,7 +50,7 @@ def record(little: Task, place: Path) -> Iterator[dict[str, Any]]:
         patch.setattr(policy_task.recorded, "__defaults__", (2,))
         patch.setattr(runs, "chosen", lambda name: CHOSEN)
         patch.setattr("twin.benchmark.frozen.chosen", lambda name: CHOSEN)
-        yield runs.policy_record(little, out=place / "out", workers=1)
+        yield runs.policy_record(little, out=place / "out", workers=2)
 
 
 def test_shares_are_of_the_saving_of_the_oracle(record: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def test_the_sample_submission_is_the_predictive_baseline(
     monkeypatch.setattr(runs, "task", lambda name: little)
     monkeypatch.setattr(runs, "chosen", lambda name: CHOSEN)
     folder = place / "out" / little.name
-    found = runs.score_submission(little.name, folder / "sample_submission.json", workers=1)
+    found = runs.score_submission(little.name, folder / "sample_submission.json", workers=2)
     predictive = next(row for row in record["baselines"] if row["baseline"] == "predictive")
     assert found["digest"] == record["digest"]
     assert {key: found[key] for key in ("score", "cost", "failures")} == {
