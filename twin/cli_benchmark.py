@@ -99,7 +99,8 @@ def _text(record: dict[str, Any]) -> str:
     same = "as frozen" if record["match"] else f"frozen was {record['frozen'] or 'nothing'}"
     head = f"{record['task']}: {record['metric']}; digest {record['digest']}, {same}; {record['seconds']:.0f} s"
     rows = record["baselines"]
-    more = [name for name in rows[-1] if name not in (*_SHOWN, "bound")]
+    known = dict.fromkeys(name for row in rows for name in row)
+    more = [name for name in known if name not in (*_SHOWN, "bound") and not name.endswith(("_low", "_high"))]
     marked = [row | {"baseline": f"({row['baseline']})" if row["bound"] else row["baseline"]} for row in rows]
     return f"{head}\n{table(marked, ['baseline', *_SHOWN[2:], *more])}"
 

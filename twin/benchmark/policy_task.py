@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin.benchmark.tasks import SERVICE, Task
+from twin.benchmark.tasks import Task
 from twin.hindsight import ORACLE
 from twin.policy import PolicyLike, decided_by
 from twin.worth import BASELINE, Evaluation, evaluate
@@ -28,7 +28,8 @@ RECORDED_FROM, TUNED_FROM = 1_000, 2_000
 RECORDED = 8
 EVERY = "2d"
 HORIZON_H = 168.0
-SERVICES = ("periodic:30d", "periodic:60d", "periodic:90d", "periodic:120d", "periodic:180d")
+SERVICES = ("periodic:30d", "periodic:60d", "periodic:90d", "periodic:120d", "periodic:180d", "periodic:360d")
+BESIDE = ("periodic:90d", "periodic:180d")
 THRESHOLDS = (0.15, 0.3, 0.45, 0.6)
 CONDITION = "condition:vibration_mm_s"
 APART = 1_000
@@ -137,7 +138,7 @@ def worth_of(
 
 
 def tune(task: Task, plant: Plant, *, worlds: int = 3, workers: int | None = None, progress: bool = False) -> Any:
-    """Choose the periodic baseline's interval and the predictive one's threshold, in worlds of their own.
+    """Choose the periodic baseline's interval, and the predictive one's service and threshold, in worlds of their own.
 
     Not part of a run: takes minutes. What it found is frozen with the tasks.
 
@@ -147,9 +148,11 @@ def tune(task: Task, plant: Plant, *, worlds: int = 3, workers: int | None = Non
         The choice (``periodic, service, threshold``), and the table of what each policy cost.
     """
     policies: dict[str, PolicyLike] = {service.replace(":", "-"): service for service in SERVICES}
-    models = trained(task, plant, SERVICE)
-    for threshold in THRESHOLDS:
-        policies[f"predictive {threshold:g}"] = with_service(SERVICE, predictive(task, plant, models, threshold))
+    for service in BESIDE:
+        models = trained(task, plant, service)
+        for threshold in THRESHOLDS:
+            name = f"predictive {service.removeprefix('periodic:')} {threshold:g}"
+            policies[name] = with_service(service, predictive(task, plant, models, threshold))
     found = evaluate(
         plant, policies, f"{task.world.days}d", worlds, seed=task.world.seed + TUNED_FROM, workers=workers,
         progress=progress,
@@ -157,6 +160,10 @@ def tune(task: Task, plant: Plant, *, worlds: int = 3, workers: int | None = Non
     cost = found.by_replication().mean()
     periodic = cost[[name for name in cost.index if name.startswith("periodic")]].idxmin()
     best = cost[[name for name in cost.index if name.startswith("predictive")]].idxmin()
-    threshold = float(str(best).removeprefix("predictive "))
-    chosen = {"periodic": str(periodic).replace("-", ":"), "service": SERVICE, "threshold": threshold}
+    _, days, threshold_text = str(best).split()
+    chosen = {
+        "periodic": str(periodic).replace("-", ":"),
+        "service": f"periodic:{days}",
+        "threshold": float(threshold_text),
+    }
     return chosen, cost
