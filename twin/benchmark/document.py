@@ -111,7 +111,7 @@ def claims() -> str:
             "- `rul-medium`: the conformal intervals, stated for 90 %, cover on machines held out: "
             + ", ".join(covers.format_map(rul[name]) for name in ("boosting", "linear"))
             + ".",
-            f"- `policy-medium`: a year of the fleet costs {' and '.join(saved)} under the predictive policy.",
+            f"- `policy-medium`: under the predictive policy a year of the fleet costs {' and '.join(saved)}.",
         ]
     )
 
