@@ -67,7 +67,7 @@ def benchmark_run(as_json: bool, names: tuple[str, ...], every: bool, out: str |
     records = run_tasks(names or None, out=out, progress=sys.stderr.isatty(), **options)
     emit(records, as_json, "\n\n".join(_text(record) for record in records))
     for record in records:
-        for change in drifted(record):
+        for change in drifted(record) if record["match"] else ():
             click.echo(f"note: {record['task']}: {change} (other versions of libraries fit other models)", err=True)
     _refuse_other_digests(records)
 
