@@ -66,12 +66,12 @@ def test_instrument_faults_come_as_often_as_the_dial_says() -> None:
 def test_a_plan_is_the_same_with_and_without_tables(tmp_path: Path) -> None:
     tables = VARIED.plan(VARIED.plant(tmp_path / "tables.duckdb"))
     memory = VARIED.plan(VARIED.plant(tmp_path / "memory.duckdb", turns=False))
-    assert sorted(memory.activations, key=lambda a: (a.machine_id, a.start_us)) == sorted(
-        tables.activations, key=lambda a: (a.machine_id, a.start_us)
-    )
-    assert [f.model_dump(exclude={"injection_id"}) for f in memory.injections] == [
-        f.model_dump(exclude={"injection_id"}) for f in tables.injections
-    ]
+    for field in ("activations", "injections"):
+        ours, theirs = (
+            sorted((row.machine_id, row.start_us, str(row.model_dump(exclude={"injection_id"}))) for row in rows)
+            for rows in (getattr(memory, field), getattr(tables, field))
+        )
+        assert ours == theirs
     assert memory.failure_modes == tables.failure_modes
     assert memory.machines == tables.machines
     assert len(memory.activations) > 100
