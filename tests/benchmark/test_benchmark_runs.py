@@ -19,7 +19,7 @@ from twin.benchmark.runs import run_tasks, score_submission
 from twin.cli import run_command
 from twin.errors import BadRequest
 
-NAME = "survival-easy"
+NAME = "detection-easy"
 Tell = pytest.CaptureFixture[str]
 
 
@@ -38,7 +38,7 @@ def one_task(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def test_a_task_is_run_kept_written_and_scored(one_task: Any, tmp_path: Path, capsys: Tell) -> None:
     out, keep = tmp_path / "out", tmp_path / "keep"
     (record,) = run_tasks([NAME], out=out, keep=keep, workers=1)
-    assert [row["baseline"] for row in record["baselines"]] == [*BASELINES["survival"], "ceiling"]
+    assert [row["baseline"] for row in record["baselines"]] == [*BASELINES["detection"], "ceiling"]
     assert [row["bound"] for row in record["baselines"]] == [False] * 4 + [True]
     assert record["match"] is False
     one_task(record["digest"])
@@ -58,17 +58,17 @@ def test_a_task_is_run_kept_written_and_scored(one_task: Any, tmp_path: Path, ca
     # the sample is worth what its baseline is
     sample = folder / "sample_submission.csv"
     found = score_submission(NAME, sample)
-    assert found["score"] == record["baselines"][0]["score"] == 0.5
+    assert found["score"] == record["baselines"][0]["score"]
     assert run_command(["benchmark", "score", NAME, str(sample), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["score"] == 0.5
+    assert json.loads(capsys.readouterr().out)["score"] == found["score"]
     assert run_command(["benchmark", "score", NAME, str(sample)]) == 0
-    assert "concordance (Harrell) 0.500" in capsys.readouterr().out
+    assert f"average precision {found['score']:.3f}" in capsys.readouterr().out
     assert run_command(["benchmark", "run", NAME, "--keep", str(keep), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["baselines"] == record["baselines"]
 
 
 def test_another_digest_is_an_error(one_task: Any, tmp_path: Path, capsys: Tell) -> None:
-    words = ["benchmark", "run", "detection-easy", "--keep", str(tmp_path), "--workers", "1"]
+    words = ["benchmark", "run", "rul-easy", "--keep", str(tmp_path), "--workers", "1"]
     assert run_command(words) == 1
     told = capsys.readouterr()
     assert "frozen was nothing" in told.out
