@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[int, str], ...] = (
     (5, r"twin\.store"),
     (6, r"twin\.(run|run_rows|recording|results|pacing|what_if|plant|plant_\w+)"),
     (7, r"twin\.(prognosis|worth|hindsight)"),
+    (7, r"twin\.benchmark"),
     (8, r"twin\.(live|plots|plots_\w+|bench|bench_\w+|realism|realism_\w+|cli|cli_\w+)"),
     (9, r"(twin\.workbench|twin\.demo|twin\.__main__|pipelines)"),
 )

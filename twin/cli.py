@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from twin import __version__
+from twin.cli_benchmark import benchmark
 from twin.cli_machines import machine, runs, technician
 from twin.cli_maintenance import maintenance, upcoming
 from twin.cli_output import choice, common, emit, emit_rows, machines_option, opened, table
@@ -272,7 +273,19 @@ def bench(rows: int, as_json: bool) -> None:
     emit(run_bench(rows), as_json)
 
 
-for _command in (scenario, failure, maintenance, machine, technician, alarm, runs, what_if, upcoming, realism):
+for _command in (
+    scenario,
+    failure,
+    maintenance,
+    machine,
+    technician,
+    alarm,
+    runs,
+    what_if,
+    upcoming,
+    realism,
+    benchmark,
+):
     cli.add_command(_command)
 
 
