@@ -93,6 +93,28 @@ def test_newest_rows_are_the_last_of_all(run: Any, readings: pd.DataFrame) -> No
     pd.testing.assert_frame_equal(newest.sort_index(), last, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("running_only", [True, False])
+def test_newest_rows_leave_out_missing_readings(readings: pd.DataFrame, running_only: bool) -> None:
+    spec = SPEC.model_copy(update={"running_only": running_only})
+    reader = FrameReader(spec)
+    cut = readings[readings.ts > readings.ts.max() - pd.Timedelta(days=3)].copy()
+    for channel in ("temperature_c", "power_w", "torque_nm"):
+        cut.loc[np.random.default_rng(len(channel)).random(len(cut)) < 0.3, channel] = np.nan
+    fits = reader.baseline(readings)
+    last = reader.features(cut, baseline=fits).groupby("machine_id").tail(1)
+    assert last.filter(like="temperature").notna().all().all()
+    pd.testing.assert_frame_equal(reader.newest(cut, fits).sort_index(), last, rtol=1e-9, atol=1e-9)
+
+
+def test_newest_rows_of_a_spec_without_channels_tell_of_events(readings: pd.DataFrame) -> None:
+    spec = FeatureSpec.of(channels=(), statistics=(), residuals=(), windows=("24h",))
+    alarms = pd.DataFrame({"machine_id": [2, 2], "ts": [readings.ts.max()] * 2})
+    newest = FrameReader(spec).newest(readings, alarms=alarms)
+    last = FrameReader(spec).features(readings, alarms).groupby("machine_id").tail(1)
+    assert newest.loc[2, "alarms_24h"].tolist() == [2.0]
+    pd.testing.assert_frame_equal(newest.sort_index(), last)
+
+
 def test_features_know_nothing_of_the_future(run: Any, readings: pd.DataFrame) -> None:
     reader = FrameReader(SPEC)
     alarms, log = run.alarms(), run.maintenance()

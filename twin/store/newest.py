@@ -92,14 +92,14 @@ class NewestFeatures:
 
     def _long(self, readings: pd.DataFrame) -> dict[str, Any]:
         count, channels = len(readings), self._channels
-        many = len(channels)
+        many = max(1, len(channels))  # without channels, the readings still say which machines reported
         speed = readings["speed_rpm"].to_numpy() if self._query.running_only else np.ones(count)
         return {
             "machine_id": np.tile(readings["machine_id"].to_numpy(), many),
             "ts": np.tile(readings["ts"].to_numpy(), many),
             "c": np.repeat(np.arange(many, dtype=np.int32), count),
             "speed": np.tile(speed.astype(float), many),
-            "x": np.concatenate([readings[c].to_numpy(dtype=float) for c in channels] or [np.empty(0)]),
+            "x": np.concatenate([readings[c].to_numpy(dtype=float) for c in channels] or [np.full(count, np.nan)]),
         }
 
     def _long_baselines(self, fits: pd.DataFrame) -> dict[str, Any]:
@@ -122,7 +122,8 @@ class NewestFeatures:
             self._con.execute(f"TRUNCATE {table}")
         filled = bool(len(next(iter(columns.values()))))
         if filled:
-            self._con.register("given", pa.table(dict(columns)))
+            arrays = {name: pa.array(values, from_pandas=True) for name, values in columns.items()}  # NaN is a gap
+            self._con.register("given", pa.table(arrays))
             self._con.execute(f"INSERT INTO {table} SELECT * FROM given")
             self._con.unregister("given")
         self._filled[table] = filled
