@@ -21,6 +21,7 @@ from twin.benchmark.worlds import World
 from twin.errors import BadRequest
 from twin.plant import Plant
 from twin.policy import parse
+from twin.prognosis.history import APART
 from twin.prognosis.saved import save
 from twin.prognosis.training import train
 
@@ -82,10 +83,10 @@ def test_worlds_of_the_training_are_fleets_of_their_own(little: Task, plant: Pla
     X, y = policy_task.recorded(little, plant, "periodic:90d", 2)
     assert X.index.equals(y.index)
     machines = X.index.get_level_values("machine_id")
-    assert sorted(set(machines)) == [*range(1, 5), *range(1001, 1005)]
+    assert sorted(set(machines)) == [*range(1, 5), *range(APART + 1, APART + 5)]
     assert X.index.is_monotonic_increasing
     again, _ = policy_task.recorded(little, plant, "periodic:90d", 1)
-    pd.testing.assert_frame_equal(again, X[np.asarray(machines < 1000)])
+    pd.testing.assert_frame_equal(again, X[np.asarray(machines < APART)])
 
 
 def test_the_sample_submission_is_the_predictive_baseline(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin.benchmark.tasks import Task
 from twin.hindsight import ORACLE
-from twin.policy import PolicyLike, decided_by
+from twin.policy import PolicyLike
 from twin.worth import BASELINE, Evaluation, evaluate
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ SERVICES = ("periodic:30d", "periodic:60d", "periodic:90d", "periodic:120d", "pe
 BESIDE = ("periodic:90d", "periodic:180d")
 THRESHOLDS = (0.15, 0.3, 0.45, 0.6)
 CONDITION = "condition:vibration_mm_s"
-APART = 1_000
-"""Between the numbers of machines of one training world and the next."""
 
 
 def policy_digest(task: Task, plant: Plant) -> str:
@@ -51,30 +50,13 @@ def recorded(task: Task, plant: Plant, service: str, worlds: int = RECORDED) -> 
     """Return features and labels of training worlds: hourly means as a policy sees them, under a service."""
     import pandas as pd
 
-    from twin.prognosis.features import FrameReader
-    from twin.prognosis.labels import labels
-    from twin.prognosis.policies import Recorder
-    from twin.run import simulate
+    from twin.prognosis.history import apart, observed
 
     parts = []
     for k in range(worlds):
-        recorder = Recorder()
-        rules: list[Any] = [service, (decided_by(recorder, every="1d", name="recorder"), recorder)]
-        seed = task.world.seed + RECORDED_FROM + k
-        plan = task.world.plan(plant, seed=seed, events_only=True, policy=rules)
-        run = simulate(plant.store, plan, progress=False, functions={"recorder": recorder}, new=True)
-        seen = recorder.seen
-        assert seen is not None  # a year has more than one day
-        X = FrameReader(task.spec).features(seen.hourly, seen.alarms, seen.log)
-        y = labels(run, X, task.horizon)
-        parts.append([_renumbered(frame, APART * k) for frame in (X, y)])
+        world = partial(task.world.plan, plant, seed=task.world.seed + RECORDED_FROM + k, events_only=True)
+        parts.append([apart(frame, k) for frame in observed(plant.store, world, service, task.spec, task.horizon)])
     return pd.concat([X for X, _ in parts]), pd.concat([y for _, y in parts])
-
-
-def _renumbered(frame: pd.DataFrame, more: int) -> pd.DataFrame:
-    """Return a frame whose machines have other numbers: those of two worlds are two fleets."""
-    index = frame.index.set_levels(frame.index.levels[0] + more, level=0)  # type: ignore[attr-defined]
-    return frame.set_axis(index)
 
 
 def trained(task: Task, plant: Plant, service: str) -> tuple[FittedModel, FittedModel]:
@@ -100,11 +82,6 @@ def predictive(task: Task, plant: Plant, models: tuple[Any, Any], threshold: flo
     return Predictive(failure, known, task.spec, threshold=threshold, diagnosis=diagnosis)
 
 
-def with_service(service: str, policy: Predictive, every: str = EVERY) -> PolicyLike:
-    """Return a policy of services at fixed intervals and of work that a model asks for beside them."""
-    return [service, (decided_by(policy, every=every, name="predictive"), policy)]
-
-
 def baselines(task: Task, plant: Plant, chosen: Mapping[str, Any], models: tuple[Any, Any]) -> dict[str, PolicyLike]:
     """Return the baselines by name.
 
@@ -121,7 +98,7 @@ def baselines(task: Task, plant: Plant, chosen: Mapping[str, Any], models: tuple
         BASELINE: None,
         "periodic": chosen["periodic"],
         "condition": [chosen["service"], CONDITION],
-        "predictive": with_service(chosen["service"], policy),
+        "predictive": policy.policy(EVERY, beside=chosen["service"]),
         ORACLE: ORACLE,
     }
 
@@ -152,7 +129,7 @@ def tune(task: Task, plant: Plant, *, worlds: int = 3, workers: int | None = Non
         models = trained(task, plant, service)
         for threshold in THRESHOLDS:
             name = f"predictive {service.removeprefix('periodic:')} {threshold:g}"
-            policies[name] = with_service(service, predictive(task, plant, models, threshold))
+            policies[name] = predictive(task, plant, models, threshold).policy(EVERY, beside=service)
     found = evaluate(
         plant, policies, f"{task.world.days}d", worlds, seed=task.world.seed + TUNED_FROM, workers=workers,
         progress=progress,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,9 @@ from twin.times import format_time, parse_duration, parse_time
 if TYPE_CHECKING:
     import pandas as pd
 
+    from twin.plan import Plan
     from twin.plant import Plant
+    from twin.store import Store
 
 APART = 10_000
 """Between the machines' numbers of one world and the next: the same machine in another world is another machine."""
@@ -68,7 +71,6 @@ def recorded(
     import pandas as pd
     from tqdm.auto import tqdm
 
-    from twin.run import simulate
     from twin.store import Store
 
     spec = as_spec(spec)
@@ -79,30 +81,43 @@ def recorded(
     given = {"wear": "used", "tasks": False, "events_only": True, "truth_interval": None, **options}
     parts = []
     for k, policy in enumerate(tqdm(policies, desc="training worlds", unit="world", disable=not progress)):
-        recorder = Recorder()
-        rules: list[Any] = [(decided_by(recorder, every="1d", name="recorder"), recorder)]
-        plan = plant.plan(
-            format_time(begin),
-            until,
-            "1h",
-            seed=seed + k,
-            policy=rules if policy is None else [policy, *rules],
-            **given,
-        )
         with tempfile.TemporaryDirectory(prefix="twin-recorded-") as folder:
             store = Store.create(Path(folder) / "world.duckdb")
-            run = simulate(store, plan, progress=False, functions=parse(rules)[1])
-            seen = recorder.seen
-            if seen is None:
-                raise BadRequest(f"span must be longer than the day between two looks, got {shown(span)}")
-            X = FrameReader(spec).features(seen.hourly, seen.alarms, seen.log)
-            y = labels(run, X, ahead, window=f"{spec.window_us // 3_600_000_000}h")
-        parts.append([_apart(frame, k) for frame in (X, y)])
+            world = partial(plant.plan, format_time(begin), until, "1h", seed=seed + k, **given)
+            parts.append([apart(frame, k) for frame in observed(store, world, policy, spec, ahead)])
     return pd.concat([X for X, _ in parts]), pd.concat([y for _, y in parts])
 
 
-def _apart(frame: pd.DataFrame, world: int) -> pd.DataFrame:
-    """Return a frame whose machines are told from those of other worlds."""
+def observed(
+    store: Store, world: Callable[..., Plan], policy: PolicyLike, spec: FeatureSpec, ahead: Any
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return features and labels of one world lived under a policy.
+
+    Parameters
+    ----------
+    store : Store
+        Where the world is lived.
+    world : callable
+        Takes ``policy``; returns the plan.
+    policy, spec, ahead
+        See `recorded`.
+    """
+    from twin.run import simulate
+
+    recorder = Recorder()
+    rules: list[Any] = [(decided_by(recorder, every="1d", name="recorder"), recorder)]
+    rules = rules if policy is None else [policy, *rules]
+    # anew, also where the same world has been lived: only one that is lived shows what it reports
+    run = simulate(store, world(policy=rules), progress=False, functions=parse(rules)[1], new=True)
+    seen = recorder.seen
+    if seen is None:
+        raise BadRequest("the world ends before the control system is looked at, once a day: take a longer one")
+    X = FrameReader(spec).features(seen.hourly, seen.alarms, seen.log)
+    return X, labels(run, X, ahead, window=f"{spec.window_us // 3_600_000_000}h")
+
+
+def apart(frame: pd.DataFrame, world: int) -> pd.DataFrame:
+    """Return a frame whose machines have other numbers than those of other worlds: see `APART`."""
     import pandas as pd
 
     machines, times = (frame.index.get_level_values(name) for name in KEYS)
