@@ -91,7 +91,7 @@ def benchmark_score(as_json: bool, name: str, submission: str, workers: int | No
     shown = [name for name in rows[0] if name in record and name not in ("task", "submission", "metric", "best")]
     columns = ["baseline", *(c for c in shown if c not in ("baseline", "digest", "frozen", "match"))]
     head = f"{name}: {record['metric']} {record['score']:.3f} ({record['low']:.3f} to {record['high']:.3f})"
-    emit(record, as_json, f"{head}\n{table(rows, columns)}")
+    emit(record, as_json, f"{head}\n{table(_marked(rows), columns)}")
     _refuse_other_digests([record])
 
 
@@ -101,8 +101,12 @@ def _text(record: dict[str, Any]) -> str:
     rows = record["baselines"]
     known = dict.fromkeys(name for row in rows for name in row)
     more = [name for name in known if name not in (*_SHOWN, "bound") and not name.endswith(("_low", "_high"))]
-    marked = [row | {"baseline": f"({row['baseline']})" if row["bound"] else row["baseline"]} for row in rows]
-    return f"{head}\n{table(marked, ['baseline', *_SHOWN[2:], *more])}"
+    return f"{head}\n{table(_marked(rows), ['baseline', *_SHOWN[2:], *more])}"
+
+
+def _marked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with the names of bounds in brackets: they are no baselines."""
+    return [row | {"baseline": f"({row['baseline']})" if row.get("bound") else row["baseline"]} for row in rows]
 
 
 def _refuse_other_digests(records: list[dict[str, Any]]) -> None:

@@ -67,6 +67,19 @@ def test_a_task_is_run_kept_written_and_scored(one_task: Any, tmp_path: Path, ca
     assert json.loads(capsys.readouterr().out)[0]["baselines"] == record["baselines"]
 
 
+def test_an_interruption_says_what_is_finished(
+    one_task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Tell
+) -> None:
+    def pressed(t: Any, out: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "_job", pressed)
+    assert run_command(["benchmark", "run", "rul-easy", "--workers", "1", "--keep", str(tmp_path)]) == 130
+    assert (
+        f"interrupted with 0 of 1 tasks finished; the same command goes on from {tmp_path}" in capsys.readouterr().err
+    )
+
+
 def test_another_digest_is_an_error(one_task: Any, tmp_path: Path, capsys: Tell) -> None:
     words = ["benchmark", "run", "rul-easy", "--keep", str(tmp_path), "--workers", "1"]
     assert run_command(words) == 1

@@ -16,7 +16,7 @@ from twin.benchmark.frozen import chosen, frozen_digest
 from twin.benchmark.tasks import EDITION, Task, task, tasks
 from twin.cache import source_hash
 from twin.catalog.checks import check_number
-from twin.errors import BadRequest
+from twin.errors import BadRequest, RunInterrupted
 from twin.hindsight import ORACLE
 from twin.interrupts import CtrlC
 from twin.worth import BASELINE, Evaluation
@@ -63,6 +63,8 @@ def run_tasks(
     ------
     BadRequest
         For unknown names, and folders that cannot be used.
+    RunInterrupted
+        On Ctrl-C.
     """
     wanted = [task(name) for name in (tasks() if names is None else names)]
     if len({t.name for t in wanted}) != len(wanted):
@@ -74,9 +76,13 @@ def run_tasks(
 
         check_places(wanted, place)
     found = {t.name: record for t in wanted if (record := _kept(kept, t, place)) is not None}
-    for record in _carried_out([t for t in wanted if t.name not in found], place, kept, number, progress):
-        found[record["task"]] = record
-        _put(kept, record)
+    try:
+        for record in _carried_out([t for t in wanted if t.name not in found], place, kept, number, progress):
+            found[record["task"]] = record
+            _put(kept, record)
+    except (KeyboardInterrupt, RunInterrupted):
+        rest = "give --keep DIR to keep what is finished" if kept is None else f"the same command goes on from {kept}"
+        raise RunInterrupted(f"interrupted with {len(found)} of {len(wanted)} tasks finished; {rest}") from None
     return [found[t.name] for t in wanted]
 
 
