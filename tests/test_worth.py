@@ -54,6 +54,14 @@ def test_nobody_beats_the_oracle(found: Evaluation) -> None:
     assert found.by_replication("failures")["oracle"].sum() < found.by_replication("failures")["periodic"].sum()
 
 
+def test_nobody_beats_the_oracle_where_hardly_anything_fails(plant: Plant) -> None:
+    asked: dict[str, Any] = {**SMALL, "fleet": 8, "horizon": "30d"}
+    costs = evaluate(plant, {"run-to-failure": None, "oracle": "oracle"}, replications=6, seed=400, **asked)
+    wide = costs.by_replication()
+    assert wide["run-to-failure"].min() == 0.0
+    assert (wide["oracle"] <= wide["run-to-failure"] + 1e-9).all()
+
+
 def test_the_oracle_prevents_each_failure_that_technicians_can_reach(plant: Plant) -> None:
     plan = plant.plan(
         "2026-01-05",
