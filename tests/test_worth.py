@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twin.errors import BadRequest
+from twin.errors import BadRequest, StoreFault
 from twin.hindsight import oracle_plans
 from twin.plant import Plant
 from twin.simulation import Simulation
@@ -47,6 +52,14 @@ def test_nobody_beats_the_oracle(found: Evaluation) -> None:
     assert table.loc["oracle", "oracle_share"] == pytest.approx(1.0)
     assert table.loc["run-to-failure", "saving"] == 0.0
     assert found.by_replication("failures")["oracle"].sum() < found.by_replication("failures")["periodic"].sum()
+
+
+def test_nobody_beats_the_oracle_where_hardly_anything_fails(plant: Plant) -> None:
+    asked: dict[str, Any] = {**SMALL, "fleet": 8, "horizon": "30d"}
+    costs = evaluate(plant, {"run-to-failure": None, "oracle": "oracle"}, replications=6, seed=400, **asked)
+    wide = costs.by_replication()
+    assert wide["run-to-failure"].min() == 0.0
+    assert (wide["oracle"] <= wide["run-to-failure"] + 1e-9).all()
 
 
 def test_the_oracle_prevents_each_failure_that_technicians_can_reach(plant: Plant) -> None:
@@ -101,6 +114,12 @@ def test_workers_and_interruptions_change_no_figure(plant: Plant, found: Evaluat
         ({"replications": float("nan")}, "replications"),
         ({"horizon": "-1d"}, "horizon"),
         ({"wear": "old"}, "wear"),
+        ({"replications": 2.5}, "whole number"),
+        ({"workers": 0}, "workers"),
+        ({"workers": "2"}, "workers"),
+        ({"policies": {"oracle": None}}, "must be 'oracle', and no other's"),
+        ({"keep": ""}, "path of a folder"),
+        ({"keep": 3}, "path of a folder"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_runs(plant: Plant, change: dict[str, Any], said: str) -> None:
@@ -108,6 +127,79 @@ def test_what_cannot_be_is_refused_before_anything_runs(plant: Plant, change: di
     with pytest.raises(BadRequest, match=said) as caught:
         evaluate(plant, **asked)
     assert "\n" not in str(caught.value)
+
+
+def test_a_kept_world_counts_once_where_another_seed_is_the_first(plant: Plant, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {**SMALL, "policies": {"run-to-failure": None}, "horizon": "60d", "replications": 3}
+    evaluate(plant, seed=0, keep=tmp_path, **asked)
+    kept = evaluate(plant, seed=2, keep=tmp_path, **asked)
+    pd.testing.assert_frame_equal(kept.runs, evaluate(plant, seed=2, **asked).runs)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "[1]", '[{"policy": "run-to-failure", "cost": 1}]'])
+def test_what_was_kept_and_is_damaged_is_lived_again(plant: Plant, tmp_path: Path, content: str) -> None:
+    asked: dict[str, Any] = {**SMALL, "policies": {"run-to-failure": None}, "horizon": "10d", "replications": 2}
+    whole = evaluate(plant, keep=tmp_path, **asked)
+    damaged = min(tmp_path.glob("*.json"))
+    before = damaged.read_text()
+    damaged.write_text(content)
+    pd.testing.assert_frame_equal(evaluate(plant, keep=tmp_path, **asked).runs, whole.runs)
+    assert damaged.read_text() == before
+
+
+def test_a_folder_that_cannot_be_is_told_before_anything_runs(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twin.worth._carried_out", lambda *_: pytest.fail("worlds were lived"))
+    (tmp_path / "file").write_text("")
+    for keep in (tmp_path / "file", tmp_path / "file" / "below", "a\0b"):
+        with pytest.raises(StoreFault, match="nothing can be kept in") as caught:
+            evaluate(plant, POLICIES, replications=2, keep=keep, **SMALL)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_world_of_this_process_leaves_its_threads_as_they_were(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {**SMALL, "policies": {"run-to-failure": None}, "horizon": "5d", "replications": 2}
+    monkeypatch.delenv("TWIN_THREADS", raising=False)
+    evaluate(plant, **asked)
+    assert "TWIN_THREADS" not in os.environ
+    monkeypatch.setenv("TWIN_THREADS", "2")
+    evaluate(plant, **asked)
+    assert os.environ["TWIN_THREADS"] == "2"
+
+
+def test_the_baseline_of_a_table_is_known(found: Evaluation) -> None:
+    assert found.table("periodic").loc["periodic", "saving"] == 0.0
+    with pytest.raises(BadRequest, match="unknown policy 'perodic'; did you mean 'periodic'"):
+        found.table("perodic")
+    with pytest.raises(BadRequest, match="unknown policy"):
+        found.difference(["periodic"])  # type: ignore[arg-type]
+
+
+_LIVED = """
+import sys
+import twin
+plant = twin.open(sys.argv[1])
+policies = {"run-to-failure": None, "oracle": "oracle"}
+try:
+    plant.evaluate(policies, "400d", 40, fleet=4, workers=2, keep=sys.argv[2], progress=False)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_in_a_terminal_ends_workers_without_a_word(plant: Plant, tmp_path: Path) -> None:
+    given = [sys.executable, "-W", "ignore", "-c", _LIVED, str(plant.path), str(tmp_path / "kept")]
+    process = subprocess.Popen(
+        given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    while process.poll() is None and not list((tmp_path / "kept").glob("*.json")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal, and a notebook's server, tell the whole group
+    out, told = process.communicate(timeout=60)
+    assert out == "interrupted\n"
+    assert "Traceback" not in told
 
 
 def test_shares_are_unknown_where_the_oracle_saves_nothing() -> None:

@@ -86,3 +86,9 @@ def shown(value: object, limit: int = 60) -> str:
     """Return a value as one short printable line, safe to put into a message."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
+def one_line(fault: BaseException, limit: int = 100) -> str:
+    """Return a fault as one short line."""
+    text = " ".join(str(fault).split()) or type(fault).__name__
+    return text if len(text) <= limit else f"{text[:limit]}..."

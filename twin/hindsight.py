@@ -15,8 +15,8 @@ ORACLE = "oracle"
 HOUR_US = 3_600_000_000
 LEADS_H = (8, 32, 80, 200)
 """How long before a failure work is asked for, h: the next where technicians came too late for the last. [choice]"""
-SERVICES = ("periodic:60d", "periodic:120d")
-"""What the oracle has done at fixed intervals beside what it knows: small parts that spare great ones. [choice]"""
+SERVICES = ("run-to-failure", "periodic:60d", "periodic:120d")
+"""What the oracle has done at fixed intervals beside what it knows: nothing, or what spares great parts. [choice]"""
 STEP_US = 30 * 24 * HOUR_US
 """How much of the span is settled before the next: what fails later is not lived again for each task before."""
 
@@ -34,7 +34,7 @@ class _Known:
 def oracle_plans(plan: Plan) -> list[Plan]:
     """Return plans with the work of one who knows the truth: shortly before each failure, what prevents it.
 
-    Each plan has another service at fixed intervals (`SERVICES`); on top of it, the plan is lived
+    Each plan has another service at fixed intervals, or none (`SERVICES`); on top of it, the plan is lived
     step by step, each step again and again, and what fails first on each machine gets a task before it, until
     nothing fails that technicians could have prevented. The cheapest of them is the oracle's: a strong policy
     from hindsight, not a proven optimum, as it does not trade one machine's turn against another's.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from pydantic import ValidationError
 from twin import what_if
 from twin.cache import source_hash
 from twin.catalog.checks import check_name, check_number, refusal
-from twin.errors import BadRequest, shown, unknown
+from twin.errors import BadRequest, StoreFault, shown, unknown
 from twin.hindsight import ORACLE, oracle_plans
 from twin.interrupts import CtrlC
 from twin.plan import Plan
@@ -38,6 +40,7 @@ DEFAULT_POLICIES: dict[str, PolicyLike] = {
 }
 FIGURES = tuple(figure for figure in what_if.FIGURES if figure != "energy_kwh")  # which only readings tell
 MOST_REPLICATIONS = 1000
+MOST_WORKERS = 1000
 CONFIDENCE = 0.95
 
 
@@ -81,12 +84,17 @@ class Evaluation:
         """
         wide = self.by_replication(figure)
         for name in (policy, other):
-            if name not in wide:
+            if name not in self.policies:
                 raise unknown("policy", name, self.policies)
         return _interval((wide[policy] - wide[other]).to_numpy())
 
     def table(self, baseline: str = BASELINE) -> pd.DataFrame:
         """Return one row a policy: means, what it saves against another policy, and its share of the oracle's saving.
+
+        Parameters
+        ----------
+        baseline : str
+            What others are compared with; without run to failure the first policy, unless another is named.
 
         Returns
         -------
@@ -98,7 +106,10 @@ class Evaluation:
         import pandas as pd
 
         wide = self.by_replication()
-        baseline = baseline if baseline in wide else self.policies[0]
+        if baseline not in self.policies:
+            if baseline != BASELINE:
+                raise unknown("policy", baseline, self.policies)
+            baseline = self.policies[0]
         means = self.runs.groupby("policy", sort=False)[list(FIGURES)].mean()
         rows = []
         for name in self.policies:
@@ -162,6 +173,8 @@ def evaluate(
     ------
     BadRequest
         If a policy, a name or a number cannot be.
+    StoreFault
+        If nothing can be kept in the folder.
     KeyboardInterrupt
         On Ctrl-C; with `keep`, what is finished is kept.
     """
@@ -169,7 +182,8 @@ def evaluate(
 
     chosen = DEFAULT_POLICIES if policies is None else policies
     given = _checked(chosen)
-    count = int(check_number(replications, "replications", 2, MOST_REPLICATIONS))
+    count = _whole(replications, "replications", 2, MOST_REPLICATIONS)
+    number = (os.cpu_count() or 1) if workers is None else _whole(workers, "workers", 1, MOST_WORKERS)
     begin = parse_time(start, "start")
     end = begin + parse_duration(horizon, "horizon")
     base = plant.plan(
@@ -177,7 +191,7 @@ def evaluate(
         events_only=True, response=response, fleet=fleet, tasks=False,
     )  # fmt: skip
     jobs = [_Job(k, plans, given) for k in range(count) if (plans := _plans(base, given, seed + k))]
-    rows = _carried_out(jobs, workers, None if keep is None else Path(keep), progress)
+    rows = _carried_out(jobs, number, None if keep is None else _folder(keep), progress)
     table = pd.DataFrame(rows).sort_values("replication", kind="stable", ignore_index=True)
     return Evaluation(table, len(base.machines), (end - begin) / 8766 / 3.6e9)
 
@@ -207,6 +221,28 @@ class _Job:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
+def _whole(value: Any, what: str, low: int, high: int) -> int:
+    number = check_number(value, what, low, high)
+    if number != int(number):
+        raise BadRequest(f"{what} must be a whole number, got {shown(value)}")
+    return int(number)
+
+
+def _folder(keep: Any) -> Path:
+    """Return the folder of finished replications, made where there is none; what cannot be kept is told beforehand."""
+    if not isinstance(keep, str | os.PathLike) or not os.fspath(keep):
+        raise BadRequest(f"keep must be the path of a folder, got {shown(keep)}")
+    folder = Path(keep)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as fault:  # a path with a NUL is a ValueError
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise StoreFault(f"nothing can be kept in {shown(str(keep))}: {reason}; give another folder") from None
+    return folder
+
+
 def _checked(policies: Any) -> dict[str, _Policy]:
     if not isinstance(policies, Mapping) or not policies:
         raise BadRequest("policies must be a mapping of names to policies, with one at least")
@@ -217,8 +253,10 @@ def _checked(policies: Any) -> dict[str, _Policy]:
             found[name] = _Policy((), {}, oracle=True)
         else:
             found[name] = _Policy(*parse(policy))
-    if sum(policy.oracle for policy in found.values()) and not found.get(ORACLE, _Policy((), {})).oracle:
-        raise BadRequest(f"the oracle's name must be {ORACLE!r}, as its saving is what others are compared with")
+    if any(policy.oracle != (name == ORACLE) for name, policy in found.items()):
+        raise BadRequest(
+            f"the oracle's name must be {ORACLE!r}, and no other's, as its saving is what others are compared with"
+        )
     return found
 
 
@@ -232,7 +270,7 @@ def _plans(base: Plan, policies: Mapping[str, _Policy], seed: int) -> dict[str, 
         raise refusal(error, Plan, "evaluation") from None
 
 
-def _carried_out(jobs: list[_Job], workers: int | None, keep: Path | None, progress: bool) -> list[dict[str, Any]]:
+def _carried_out(jobs: list[_Job], workers: int, keep: Path | None, progress: bool) -> list[dict[str, Any]]:
     """Return the rows of all jobs, finished ones from the folder, the others from worker processes."""
     from joblib import Parallel, delayed
     from tqdm.auto import tqdm
@@ -244,44 +282,64 @@ def _carried_out(jobs: list[_Job], workers: int | None, keep: Path | None, progr
             waiting.append(job)
         else:
             rows += kept
-    number = min(workers or os.cpu_count() or 1, len(waiting) or 1)
-    made = Parallel(n_jobs=number, return_as="generator_unordered", pre_dispatch="n_jobs")(
-        delayed(_replicate)(job) for job in waiting
-    )
+    made = Parallel(
+        n_jobs=min(workers, len(waiting) or 1), return_as="generator_unordered", pre_dispatch="n_jobs",
+        initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN),  # a terminal's Ctrl-C is for this process
+    )(delayed(_replicate)(job) for job in waiting)  # fmt: skip
     bar = tqdm(total=len(jobs), initial=len(jobs) - len(waiting), desc="worlds", unit="world", disable=not progress)
     with bar, CtrlC() as ctrl_c:
-        for replication, found in made:
-            rows += found
-            _put(keep, next(job for job in waiting if job.replication == replication), found)
-            bar.update()
-            ctrl_c.check()
+        try:
+            for replication, found in made:
+                rows += found
+                _put(keep, next(job for job in waiting if job.replication == replication), found)
+                bar.update()
+                ctrl_c.check()
+        except Exception:
+            ctrl_c.check()  # which may have ended a worker that was beginning
+            raise
     return rows
 
 
 def _kept(keep: Path | None, job: _Job) -> list[dict[str, Any]] | None:
+    """Return the rows of a finished job; None where there are none, or no whole ones."""
     path = None if keep is None else keep / f"{job.key}.json"
-    if path is None or not path.exists():
+    if path is None or not path.is_file():
         return None
-    found: list[dict[str, Any]] = json.loads(path.read_text())
-    return found
+    try:
+        found = json.loads(path.read_text())
+        rows = [
+            {
+                "replication": job.replication,  # the same world has another number where another seed is the first
+                "seed": job.plans[name].seed,
+                "policy": name,
+                **{figure: check_number(row[figure], figure) for figure in FIGURES},
+            }
+            for name, row in zip(job.policies, found, strict=True)
+            if row["policy"] == name
+        ]
+    except (ValueError, TypeError, KeyError):
+        return None  # damaged: lived again
+    return rows if len(rows) == len(job.policies) else None
 
 
 def _put(keep: Path | None, job: _Job, rows: list[dict[str, Any]]) -> None:
     if keep is None:
         return
-    keep.mkdir(parents=True, exist_ok=True)
     half = keep / f"{job.key}.{os.getpid()}.part"
-    half.write_text(json.dumps(rows))
-    half.replace(keep / f"{job.key}.json")
+    try:
+        half.write_text(json.dumps(rows))
+        half.replace(keep / f"{job.key}.json")
+    except OSError as fault:
+        half.unlink(missing_ok=True)
+        raise StoreFault(f"nothing can be kept in {shown(str(keep))}: {fault.strerror}; give another folder") from None
 
 
 def _replicate(job: _Job) -> tuple[int, list[dict[str, Any]]]:
     """Live one world under every policy, in a plant of its own that is thrown away."""
     from twin.plant import Plant
 
-    os.environ["TWIN_THREADS"] = "1"  # the worlds share the processors, not the machines of one
     rows = []
-    with tempfile.TemporaryDirectory(prefix="twin-worth-") as folder:
+    with _one_thread(), tempfile.TemporaryDirectory(prefix="twin-worth-") as folder:
         store = Plant.create(Path(folder) / "world.duckdb", sample=False).store
         for name, policy in job.policies.items():
             plan = job.plans[name]
@@ -289,6 +347,20 @@ def _replicate(job: _Job) -> tuple[int, list[dict[str, Any]]]:
             figures = min((_figures(store, p, policy) for p in plans), key=lambda found: found["cost"])
             rows.append({"replication": job.replication, "seed": plan.seed, "policy": name, **figures})
     return job.replication, rows
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The worlds share the processors, not the machines of one; a world in the caller's process leaves no trace."""
+    before = os.environ.get("TWIN_THREADS")
+    os.environ["TWIN_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TWIN_THREADS"]
+        else:
+            os.environ["TWIN_THREADS"] = before
 
 
 def _figures(store: Store, plan: Plan, policy: _Policy) -> dict[str, float]:

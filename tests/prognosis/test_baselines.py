@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
 from twin.errors import BadRequest
@@ -133,3 +134,53 @@ def test_other_refusals(models: Any, frames: Frames) -> None:
         models["failure", "boosting"].predict_proba(renamed)
     with pytest.raises(BadRequest, match="gives no interval"):
         models["failure", "boosting"].predict_interval(frames[0])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_feature_without_any_value_teaches_nothing_and_hurts_nothing(frames: Frames, task: str) -> None:
+    X, y = frames
+    without = X.drop(columns=X.columns[:1])
+    for name in baselines(task):
+        if name == "threshold":
+            continue
+        plain = train(without, y, task, name)
+        model = train(without.assign(never=np.nan), y, task, name)
+        asked = without.tail(20)
+        for value in (np.nan, 7.0):
+            found = model.score(asked.assign(never=value))
+            np.testing.assert_allclose(found.to_numpy(float), plain.score(asked).to_numpy(float), rtol=1e-3, atol=1e-4)
+        assert model.in_range(asked.assign(never=np.nan)).equals(plain.in_range(asked))
+        assert not model.in_range(asked.assign(never=7.0)).any()
+
+
+def test_what_would_be_mistaken_for_an_answer_is_refused(frames: Frames) -> None:
+    X, y = frames
+    endless = X.copy()
+    endless.iloc[int(np.flatnonzero(y["usable"])[0]), 0] = np.inf
+    gap = y["usable"].astype(object).where(np.arange(len(y)) > 5, np.nan)
+    for given, said in (
+        ({"X": endless}, "is infinite in 1 rows"),
+        ({"X": pd.concat([X, X], axis=1)}, "twice"),
+        ({"labels": y.assign(usable=gap)}, "usable must be True or False, got nan"),
+        ({"labels": y.assign(fails="no")}, "fails must be True or False, got 'no'"),
+        ({"labels": y.assign(rul_h=-5.0), "task": "rul"}, "0 h or more"),
+        ({"horizon_h": "7d"}, "positive number of hours"),
+        ({"horizon_h": "7d", "task": "rul"}, "positive number of hours"),
+        ({"horizon_h": True}, "positive number of hours"),
+        ({"data": [1]}, "data must be a dict"),
+        ({"model": IsoThreshold}, "the class IsoThreshold: call it"),
+        ({"X": X.assign(gap=np.where(np.arange(len(X)) % 2, np.nan, 1.0)), "model": Ridge()}, "contains NaN"),
+    ):
+        with pytest.raises(BadRequest, match=said) as caught:
+            train(**{"X": X, "labels": y, "task": "failure", **given})
+        assert "\n" not in str(caught.value)
+
+
+def test_rows_that_a_model_cannot_score_are_told_in_one_line(models: Any, frames: Frames) -> None:
+    row = frames[0].tail(1) * np.inf
+    with pytest.raises(BadRequest, match="'logistic' cannot score these rows: Input X contains infinity") as caught:
+        models["failure", "logistic"].predict_proba(row)
+    assert "\n" not in str(caught.value)
+    for top in (0, "a", 1.5):
+        with pytest.raises(BadRequest, match="count of 1 or more"):
+            models["failure", "logistic"].explain(frames[0].tail(1), top=top)

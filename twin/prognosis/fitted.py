@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from twin.errors import BadRequest, shown
+from twin.errors import BadRequest, one_line, shown
 from twin.prognosis.card import Card
 from twin.prognosis.threads import FEW_TO_SCORE, alone
 
@@ -102,7 +102,7 @@ class FittedModel:
         if not hasattr(self.estimator, "predict_proba"):
             raise self._no("probabilities")
         with alone(len(features), FEW_TO_SCORE):
-            return self.estimator.predict_proba(features)
+            return self._answer("predict_proba", features)
 
     def predict(self, X: pd.DataFrame) -> pd.Series:
         """Return the estimator's own answer by row: whether it fails, the mode, hours to failure, or the risk."""
@@ -160,7 +160,7 @@ class FittedModel:
             Columns of the index, then `feature`, `value`, `median` and `effect`: the score minus the score with
             that feature at its training median; for a diagnosis of the mode that leads. Strongest first.
         """
-        if top < 1:
+        if isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1:
             raise BadRequest(f"top {top!r} is not a count of 1 or more.")
         features = self.columns(X)
         rows, count = features.shape
@@ -203,7 +203,18 @@ class FittedModel:
             shape = {"predict_interval": (0, 2), "predict_survival": (0, len(rest[0]) if rest else 0)}
             return np.empty(shape.get(method, (0,)))
         with alone(len(features), FEW_TO_SCORE):
-            return getattr(self.estimator, method)(features, *rest)
+            return self._answer(method, features, *rest)
+
+    def _answer(self, method: str, *given: Any) -> np.ndarray:
+        """Return the estimator's answer; what it does not take, such as infinite values, is told in one line."""
+        try:
+            return np.asarray(getattr(self.estimator, method)(*given))
+        except BadRequest:
+            raise
+        except ValueError as fault:
+            raise BadRequest(
+                f"the model {shown(self.card.model)} cannot score these rows: {one_line(fault)}"
+            ) from fault
 
     def _series(self, values: np.ndarray, x: pd.DataFrame) -> pd.Series:
         return pd.Series(values, index=x.index, name="score")

@@ -46,6 +46,16 @@ def outcomes(y: Any) -> tuple[np.ndarray, np.ndarray]:
     return hours, np.zeros(len(hours), dtype=bool)
 
 
+def told(x: Any) -> Any:
+    """Return features to fit on, with zeros in columns that have no value at all: trees cannot bin nothing.
+
+    A constant says nothing, so whatever stands there when the model is asked has no effect.
+    """
+    if not isinstance(x, pd.DataFrame) or x.empty:
+        return x
+    return x.mask(np.broadcast_to(x.isna().all().to_numpy(), x.shape), 0.0)
+
+
 def values_of(x: Any) -> np.ndarray:
     """Return features as a matrix of floats."""
     return np.asarray(x, dtype=float)

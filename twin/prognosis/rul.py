@@ -23,7 +23,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from twin.errors import BadRequest
-from twin.prognosis.frames import machines_of, outcomes
+from twin.prognosis.frames import machines_of, outcomes, told
 
 LEAST_MACHINES = 2
 CAP_H = 336.0
@@ -107,7 +107,7 @@ class ConformalRul(RegressorMixin, BaseEstimator):
         taught, asked = known & ~calibrating, known & calibrating & (target < self.cap_h)
         if not taught.any():
             raise BadRequest("no rows of known remaining life are left to fit on; give more machines.")
-        rows, answers = X[taught], target[taught]
+        rows, answers = told(X[taught]), target[taught]
         self.centre_ = self._centre().fit(rows, answers)
         self.tails_ = [] if self.regressor is not None else [self._tail(q).fit(rows, answers) for q in self._levels()]
         low, high = self._raw(X[asked])

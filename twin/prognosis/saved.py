@@ -18,7 +18,7 @@ from typing import Any
 import pydantic
 import skops.io
 
-from twin.errors import BadRequest, StoreFault, shown
+from twin.errors import BadRequest, StoreFault, one_line, shown
 from twin.prognosis.card import Card, versions
 from twin.prognosis.fitted import FittedModel
 
@@ -163,12 +163,6 @@ def untrusted(payload: bytes, trusted: Iterable[str]) -> list[str]:
 def digest(data: bytes) -> str:
     """Return sha256 in hex."""
     return hashlib.sha256(data).hexdigest()
-
-
-def one_line(fault: BaseException, limit: int = 100) -> str:
-    """Return a fault as one short line."""
-    text = " ".join(str(fault).split()) or type(fault).__name__
-    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def written(data: bytes, path: Path) -> Path:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
-from twin.errors import BadRequest, unknown
+from twin.catalog.checks import as_number
+from twin.errors import BadRequest, one_line, shown, unknown
 from twin.prognosis.card import Card, plain, ranges_of, versions
 from twin.prognosis.fitted import FittedModel
-from twin.prognosis.frames import HOUR, MACHINE, TIME
+from twin.prognosis.frames import HOUR, MACHINE, TIME, told
 from twin.prognosis.models import TASKS, baselines
 from twin.prognosis.threads import FEW_TO_TRAIN, alone
 
@@ -66,7 +67,11 @@ def train(
     """
     if task not in TASKS:
         raise unknown("task", task, TASKS)
+    if horizon_h is not None and not 0 < (as_number(horizon_h) or 0.0) < float("inf"):
+        raise BadRequest(f"horizon_h {horizon_h!r} is not a positive number of hours.")
     estimator, name = chosen(task, model, horizon_h)
+    if data is not None and not isinstance(data, dict):
+        raise BadRequest(f"data must be a dict of what is to be kept in the card, got {shown(data)}")
     features, answers = usable_rows(X, labels, task)
     check_horizon(features, horizon_h)
     target, positives, classes = targets(answers, task)
@@ -89,7 +94,17 @@ def train(
         data=plain(data or {}, "data"),
     )
     with alone(len(features), FEW_TO_TRAIN):
-        return FittedModel(estimator.fit(features, target), card)
+        return FittedModel(fitted(estimator, told(features), target, name), card)
+
+
+def fitted(estimator: Any, features: pd.DataFrame, target: Any, name: str) -> Any:
+    """Return the estimator fitted; what it does not take is told in one line."""
+    try:
+        return estimator.fit(features, target)
+    except BadRequest:
+        raise
+    except (TypeError, ValueError) as fault:
+        raise BadRequest(f"{name} cannot be trained on these rows: {one_line(fault)}.") from fault
 
 
 def chosen(task: str, model: str | BaseEstimator | None, horizon_h: float | None) -> tuple[Any, str]:
@@ -103,8 +118,9 @@ def chosen(task: str, model: str | BaseEstimator | None, horizon_h: float | None
         if task == "rul" and horizon_h is not None:
             estimator.set_params(cap_h=float(horizon_h))
         return estimator, name
-    if not (hasattr(model, "fit") and hasattr(model, "get_params")):
-        raise BadRequest(f"model must be a name or a scikit-learn estimator, not {type(model).__name__}.")
+    if isinstance(model, type) or not (hasattr(model, "fit") and hasattr(model, "get_params")):
+        what = f"the class {model.__name__}: call it" if isinstance(model, type) else type(model).__name__
+        raise BadRequest(f"model must be a name or a scikit-learn estimator, not {what}.")
     return clone(model), type(model).__name__
 
 
@@ -120,15 +136,32 @@ def usable_rows(features: pd.DataFrame, labels: pd.DataFrame, task: str) -> tupl
         raise BadRequest("features without columns: name at least one.")
     if len(features) != len(labels) or not features.index.equals(labels.index):
         raise BadRequest("features and labels have different rows; give both on the same index.")
-    keep = labels["usable"].to_numpy(dtype=bool)
+    if not features.columns.is_unique:
+        twice = features.columns[features.columns.duplicated()][0]
+        raise BadRequest(f"features name {shown(twice)} twice; give each column once.")
+    keep = truths(labels, "usable")
     if not keep.any():
         raise BadRequest(f"nothing usable: none of {len(labels)} rows is marked usable; take more time or machines.")
     if task == "diagnosis":
         keep = keep & labels["mode"].notna().to_numpy()
     try:
-        return features[keep].astype(float), labels[keep]
+        taught = features[keep].astype(float)
     except (TypeError, ValueError) as fault:
         raise BadRequest(f"features must be numbers: {fault}.") from fault
+    endless = np.isinf(taught.to_numpy()).any(axis=0)
+    if endless.any():
+        name = taught.columns[endless][0]
+        raise BadRequest(f"feature {shown(name)} is infinite in {np.isinf(taught[name]).sum()} rows; leave them out.")
+    return taught, labels[keep]
+
+
+def truths(labels: pd.DataFrame, name: str) -> np.ndarray:
+    """Return a column of labels that says yes or no, or refuse what would be taken for yes (text, gaps)."""
+    given = labels[name]
+    if not given.isin([True, False]).all():
+        odd = given[~given.isin([True, False])].iloc[0]
+        raise BadRequest(f"labels' {name} must be True or False, got {shown(odd)}; compute them by labels().")
+    return given.to_numpy(dtype=bool)
 
 
 def targets(labels: pd.DataFrame, task: str) -> tuple[Any, int, tuple[bool | str, ...]]:
@@ -141,7 +174,7 @@ def targets(labels: pd.DataFrame, task: str) -> tuple[Any, int, tuple[bool | str
     """
     none = BadRequest("no failures in the training set; take more time or machines, or a longer horizon.")
     if task == "failure":
-        fails = labels["fails"].to_numpy(dtype=bool)
+        fails = truths(labels, "fails")
         if not fails.any():
             raise none
         if fails.all():
@@ -155,18 +188,18 @@ def targets(labels: pd.DataFrame, task: str) -> tuple[Any, int, tuple[bool | str
         if len(classes) == 1:
             raise BadRequest(f"one class only: every failure is {classes[0]!r}; a diagnosis needs two modes or more.")
         return modes, len(modes), classes
-    seen = ~labels["censored"].to_numpy(dtype=bool) & labels["rul_h"].notna().to_numpy()
+    if (labels["rul_h"] < 0).any():
+        raise BadRequest(f"labels' rul_h must be 0 h or more, got {labels['rul_h'].min():g}; compute it by labels().")
+    seen = ~truths(labels, "censored") & labels["rul_h"].notna().to_numpy()
     if not seen.any():
         raise none
     return labels[["rul_h", "censored"]], int(seen.sum()), ()
 
 
 def check_horizon(features: pd.DataFrame, horizon_h: float | None) -> None:
-    """Refuse a horizon that is no time, or longer than the time between the first row and the last."""
+    """Refuse a horizon that is longer than the time between the first row and the last."""
     if horizon_h is None or features.empty:
         return
-    if not 0 < horizon_h < float("inf"):
-        raise BadRequest(f"horizon_h {horizon_h!r} is not a positive number of hours.")
     times = features.index.get_level_values(TIME)
     length_h = (times.max() - times.min()) / HOUR
     if horizon_h > length_h:
