@@ -85,6 +85,7 @@ def unknown(kind: str, name: object, allowed: Iterable[str]) -> UnknownName:
 def shown(value: object, limit: int = 60) -> str:
     """Return a value as one short printable line, safe to put into a message."""
     text = repr(value)
+    text = " ".join(text.split()) if "\n" in text else text  # of frames and arrays
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 

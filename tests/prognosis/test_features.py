@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,56 @@ def test_newest_rows_of_a_spec_without_channels_tell_of_events(readings: pd.Data
     last = FrameReader(spec).features(readings, alarms).groupby("machine_id").tail(1)
     assert newest.loc[2, "alarms_24h"].tolist() == [2.0]
     pd.testing.assert_frame_equal(newest.sort_index(), last)
+
+
+def test_times_with_a_zone_are_those_of_utc_wherever_the_process_runs(
+    readings: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = readings[readings.ts > readings.ts.max() - pd.Timedelta(days=3)]
+    log = pd.DataFrame({"machine_id": [1], "end_at": [readings.ts.max() - pd.Timedelta(hours=2)]})
+    fits = FrameReader(SPEC).baseline(readings)
+    plain = FrameReader(SPEC).newest(cut, fits, log=log)
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        for zone in ("UTC", "Europe/Berlin"):
+            zoned = cut.assign(ts=cut.ts.dt.tz_localize("UTC").dt.tz_convert(zone))
+            work = log.assign(end_at=log.end_at.dt.tz_localize("UTC").dt.tz_convert(zone))
+            reader = FrameReader(SPEC)
+            pd.testing.assert_frame_equal(reader.newest(zoned, fits, log=work), plain)
+            last = reader.features(zoned, log=work, baseline=fits).groupby("machine_id").tail(1)
+            pd.testing.assert_frame_equal(last, plain.sort_index(), rtol=1e-5, atol=1e-5)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"readings": None}, "readings must be a DataFrame"),
+        ({"readings": {"ts": "2026-01-05"}}, "ts of the readings must be times"),
+        ({"readings": {"ts": 5}}, "ts of the readings must be times"),
+        ({"readings": {"ts": pd.NaT}}, "ts of the readings must be times, none missing"),
+        ({"readings": {"machine_id": np.nan}}, "machine_id of the readings must be whole numbers"),
+        ({"readings": {"machine_id": "1"}}, "machine_id of the readings must be whole numbers"),
+        ({"readings": {"temperature_c": "warm"}}, "temperature_c of the readings must be numbers"),
+        ({"alarms": pd.DataFrame({"machine_id": [1]})}, "alarms lack ts"),
+        ({"log": pd.DataFrame({"machine_id": [1], "ts": [pd.Timestamp(0)]})}, "log lack end_at"),
+        ({"baseline": 5}, "baseline must be what reader.baseline returned"),
+        ({"baseline": pd.DataFrame({"machine_id": [1]})}, "baseline must be what reader.baseline returned"),
+    ],
+)
+def test_frames_that_cannot_be_read_are_refused_in_one_line(
+    readings: pd.DataFrame, change: dict[str, Any], said: str
+) -> None:
+    given: dict[str, Any] = {"readings": readings.tail(50), **change}
+    if isinstance(given["readings"], dict):
+        given["readings"] = readings.tail(50).assign(**given["readings"])
+    for asked in (FrameReader(SPEC).features, FrameReader(SPEC).newest):
+        with pytest.raises(BadRequest, match=said) as caught:
+            asked(**given)
+        assert "\n" not in str(caught.value)
 
 
 def test_features_know_nothing_of_the_future(run: Any, readings: pd.DataFrame) -> None:

@@ -73,3 +73,16 @@ def test_what_cannot_be_labelled_is_refused(plant: Plant, run: Any, index: pd.Mu
         labels(run, pd.DataFrame({"machine_id": [1]}))
     with pytest.raises(BadRequest, match="machine 99"):
         labels(run, pd.MultiIndex.from_tuples([(99, pd.Timestamp("2026-02-01"))], names=["machine_id", "ts"]))
+
+
+def test_rows_of_another_time_are_not_of_this_run(run: Any, index: pd.MultiIndex) -> None:
+    machines, times = (index.get_level_values(name) for name in ("machine_id", "ts"))
+    former = pd.MultiIndex.from_arrays([machines, times - pd.Timedelta(days=3650)], names=index.names)
+    with pytest.raises(BadRequest, match="from before run 1 began: make the features from this run"):
+        labels(run, former)
+
+
+@pytest.mark.parametrize("modes", [5, [["a"]], [None]])
+def test_modes_that_are_none_are_refused(run: Any, index: pd.MultiIndex, modes: Any) -> None:
+    with pytest.raises(BadRequest, match="mode"):
+        labels(run, index, modes=modes)

@@ -190,3 +190,12 @@ def test_a_file_that_unpacks_to_too_much_is_not_unpacked(tmp_path) -> None:
             for _ in range(260):
                 file.write(bytes(2**20))
     assert "unpacks to more" in refusal(tmp_path / "bomb.zip")
+
+
+@pytest.mark.parametrize("path", [None, 5, b"x", [], "", "a\0b"])
+def test_a_path_that_is_none_is_refused(path, models, tmp_path) -> None:
+    model = models["failure", "logistic"]
+    for asked in (lambda: load(path), lambda: save(model, path)):
+        with pytest.raises(BadRequest, match="must be given by its path") as caught:
+            asked()
+        assert "\n" not in str(caught.value)

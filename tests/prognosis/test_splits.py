@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,25 @@ def test_impossible_splits_are_refused() -> None:
     one = INDEX[INDEX.get_level_values("machine_id") == 1]
     with pytest.raises(BadRequest, match="nothing is left"):
         split(one, "machine")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda: split(INDEX, seed=-1), "seed must be a whole number"),
+        (lambda: split(INDEX, seed="a"), "seed must be a whole number"),  # type: ignore[arg-type]
+        (lambda: split(INDEX[:0], "time"), "no rows to split"),
+        (lambda: check_split(INDEX, np.ones(3, bool), [5]), "3200 times True or False"),
+        (lambda: check_split(INDEX, [0.5], [5]), "whole numbers in a row"),
+        (lambda: check_split(INDEX, [np.nan], [5]), "whole numbers in a row"),
+        (lambda: check_split(INDEX, ["a"], [5]), "whole numbers in a row"),
+        (lambda: check_split(INDEX, [[1]], [5]), "whole numbers in a row"),
+        (lambda: check_split(INDEX, [], [5]), "some on each side"),
+        (lambda: MachineFolds(2.5), "folds must be a whole number"),  # type: ignore[arg-type]
+        (lambda: next(MachineFolds(2).split(np.ones((4, 1)))), "needs the index of features"),
+    ],
+)
+def test_odd_arguments_are_refused_in_one_line(asked: Callable[[], object], said: str) -> None:
+    with pytest.raises(BadRequest, match=said) as caught:
+        asked()
+    assert "\n" not in str(caught.value)

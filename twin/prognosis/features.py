@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twin.errors import BadRequest, shown
@@ -124,31 +125,57 @@ class FrameReader:
         BadRequest
             If the spec has residuals and no baseline is given: the newest readings tell nothing of the first.
         """
+        frames = self._frames(readings, alarms, log, baseline)
         if self._query.residuals and baseline is None:
             raise BadRequest(
                 "residuals need the machines' baseline: give what reader.baseline(first_readings) returned"
             )
-        return _indexed(self._engine.newest(self._frames(readings, alarms, log, baseline)))
+        return _indexed(self._engine.newest(frames))
 
     def _frames(self, readings: Any, alarms: Any, log: Any, baseline: Any) -> dict[str, pd.DataFrame]:
         import pandas as pd
 
         none = pd.DataFrame({"machine_id": pd.Series(dtype="int64"), "ts": pd.Series(dtype="datetime64[us]")})
-        frames = {
-            "readings": _checked(readings, self._query.channels()),
-            "alarmed": none if alarms is None or alarms.empty else alarms[["machine_id", "ts"]],
-            "worked": none
-            if log is None or log.empty
-            else log[["machine_id", "end_at"]].rename(columns={"end_at": "ts"}),
-        }
-        return frames if baseline is None else {**frames, "baselines": baseline}
+        frames = {"readings": _checked(readings, self._query.channels()), "alarmed": none, "worked": none}
+        for name, what, given, time in (("alarmed", "alarms", alarms, "ts"), ("worked", "log", log, "end_at")):
+            if given is not None and len(given):
+                frames[name] = _timed(given, what, time)[["machine_id", time]].rename(columns={time: "ts"})
+        if baseline is None:
+            return frames
+        needed = ["machine_id", "known_us", *(f"{part}_{c}" for c in self._query.residuals for part in ("a", "sd"))]
+        if not isinstance(baseline, pd.DataFrame) or not set(needed) <= set(baseline.columns):
+            raise BadRequest(f"baseline must be what reader.baseline returned for this spec, got {shown(baseline)}")
+        return {**frames, "baselines": baseline}
 
 
-def _checked(readings: pd.DataFrame, channels: list[str]) -> pd.DataFrame:
-    missing = [name for name in (*KEYS, *channels) if name not in readings.columns]
+def _checked(readings: Any, channels: list[str]) -> pd.DataFrame:
+    from pandas.api.types import is_numeric_dtype
+
+    found = _timed(readings, "readings", "ts", channels)
+    for name in channels:
+        if len(found) and not is_numeric_dtype(found[name]):
+            raise BadRequest(f"{name} of the readings must be numbers, got {found[name].dtype}")
+    return found
+
+
+def _timed(frame: Any, what: str, time: str, more: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a frame of machines and times in UTC without a zone, which the database would take for local ones."""
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise BadRequest(f"the {what} must be a DataFrame, got {shown(frame)}")
+    missing = [name for name in ("machine_id", time, *more) if name not in frame.columns]
     if missing:
-        raise BadRequest(f"the readings lack {', '.join(missing)}; they have {shown(list(readings.columns), 200)}")
-    return readings
+        raise BadRequest(f"the {what} lack {', '.join(missing)}; they have {shown(list(frame.columns), 200)}")
+    if frame.empty:
+        return frame
+    machines, times = frame["machine_id"], frame[time]
+    if not pd.api.types.is_integer_dtype(machines):
+        raise BadRequest(f"machine_id of the {what} must be whole numbers, none missing, got {machines.dtype}")
+    if times.dtype.kind != "M" or times.isna().any():
+        raise BadRequest(f"{time} of the {what} must be times, none missing, got {times.dtype}")
+    zone = getattr(times.dtype, "tz", None)
+    return frame if zone is None else frame.assign(**{time: times.dt.tz_convert("UTC").dt.tz_localize(None)})
 
 
 def _indexed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -77,6 +77,11 @@ def labels(
     strangers = set(machine_ids.tolist()) - {m.machine_id for m in plan.machines}
     if strangers:
         raise BadRequest(f"machine {min(strangers)} is not in run {run.id}; make the features from this run")
+    before = index[times < np.datetime64(plan.start_us, "us")]
+    if len(before):
+        raise BadRequest(
+            f"the row at {before[0][1]} is from before run {run.id} began: make the features from this run"
+        )
     kinds: dict[str, Any] = {"fails": bool, "mode": object, "rul_h": float, "censored": bool, "usable": bool}
     columns = {name: np.empty(len(index), kind) for name, kind in kinds.items()}
     for machine_id in np.unique(machine_ids):
@@ -135,8 +140,10 @@ def _index_of(at: Any) -> Any:
 
 
 def _known(modes: Iterable[str], known: Any) -> set[str]:
-    chosen = {modes} if isinstance(modes, str) else set(modes)
+    if not isinstance(modes, Iterable):
+        raise BadRequest(f"modes must be a list of failure modes, got {shown(modes)}")
+    chosen = [modes] if isinstance(modes, str) else list(modes)
     for mode in chosen:
-        if mode not in known:
+        if not isinstance(mode, str) or mode not in known:
             raise unknown("failure mode of this run", mode, known)
-    return chosen
+    return set(chosen)

@@ -56,6 +56,7 @@ def save(fitted: FittedModel, path: str | os.PathLike[str], trusted: Iterable[st
     """
     if not isinstance(fitted, FittedModel):
         raise BadRequest(f"save takes what train() returns, not {type(fitted).__name__}.")
+    where = place(path)
     try:
         payload = skops.io.dumps(fitted.estimator)
         refused = untrusted(payload, trusted)
@@ -74,7 +75,7 @@ def save(fitted: FittedModel, path: str | os.PathLike[str], trusted: Iterable[st
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(CARD, json.dumps(envelope, indent=1))
         archive.writestr(PAYLOAD, payload)
-    return written(buffer.getvalue(), Path(path))
+    return written(buffer.getvalue(), where)
 
 
 def load(path: str | os.PathLike[str], trusted: Iterable[str] = ()) -> FittedModel:
@@ -92,8 +93,9 @@ def load(path: str | os.PathLike[str], trusted: Iterable[str] = ()) -> FittedMod
     BadRequest
         For a file that is missing, no model, damaged, changed, of another version, or with untrusted parts.
     """
+    where = place(path)
     name = shown(str(path))
-    envelope, payload = members(Path(path), name)
+    envelope, payload = members(where, name)
     card = checked(envelope, payload, name)
     try:
         refused = untrusted(payload, trusted)
@@ -106,6 +108,13 @@ def load(path: str | os.PathLike[str], trusted: Iterable[str] = ()) -> FittedMod
         return FittedModel(estimator, card)
     except Exception as fault:
         raise BadRequest(f"{name} holds no usable model ({one_line(fault)}); save it again.") from fault
+
+
+def place(path: Any) -> Path:
+    """Return the path of a file, or refuse what is none."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
+        raise BadRequest(f"a model's file must be given by its path, got {shown(path)}.")
+    return Path(path)
 
 
 def members(path: Path, name: str) -> tuple[dict[str, Any], bytes]:

@@ -48,6 +48,10 @@ def split(
         raise BadRequest(f"by must be one of {', '.join(KINDS)}, got {shown(by)}")
     share = check_number(test, "test", 0.01, 0.99)
     machines, times = _parts(index)
+    if not len(index):
+        raise BadRequest("there are no rows to split: the features are empty")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise BadRequest(f"seed must be a whole number of 0 or more, got {shown(seed)}")
     training, held = np.ones(len(index), bool), np.ones(len(index), bool)
     if by != "time":
         names = np.unique(machines)
@@ -77,6 +81,8 @@ class MachineFolds:
 
     def __init__(self, folds: int = 5) -> None:
         self.folds = int(check_number(folds, "folds", 2, 1000))
+        if self.folds != folds:
+            raise BadRequest(f"folds must be a whole number, got {shown(folds)}")
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of folds."""
@@ -86,7 +92,7 @@ class MachineFolds:
         """Yield positions of training and test rows; `groups` defaults to the machines of `X`'s index."""
         from sklearn.model_selection import GroupKFold
 
-        machines = _parts(X.index)[0] if groups is None else groups
+        machines = _parts(getattr(X, "index", None))[0] if groups is None else groups
         if np.unique(machines).size < self.folds:
             raise BadRequest(f"{self.folds} folds need as many machines, there are {np.unique(machines).size}")
         yield from GroupKFold(self.folds).split(X, y, machines)
@@ -185,7 +191,10 @@ def _parts(index: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _positions(part: Any, rows: int) -> np.ndarray:
     found = np.asarray(part)
-    found = np.flatnonzero(found) if found.dtype == bool else found
+    if found.dtype == bool and found.shape == (rows,):
+        found = np.flatnonzero(found)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise BadRequest(f"positions must be whole numbers in a row, or {rows} times True or False, got {shown(part)}")
     if not found.size or found.min() < 0 or found.max() >= rows:
         raise BadRequest(f"positions must be from 0 to {rows - 1}, and there must be some on each side")
     return found
