@@ -225,6 +225,23 @@ def test_a_reset_begins_anew(room: Dashboard) -> None:
     assert row(room)["state"] == OK
 
 
+def test_a_life_that_overtakes_the_former_between_two_looks_is_its_own(room: Dashboard, plant: Workbench) -> None:
+    hours(room, 20)
+    room.session.inject("bearing_degradation", MACHINE, level=0.85)
+    hours(room, 12)
+    faulted = panel_of(room).outlooks[NUMBER - 1].probability
+    room.session.reset()
+    hours(room, 33)
+    told = [o.probability for o in panel_of(room).outlooks]
+    room.session.reset()
+    for step in (1, 32):
+        hours(room, step)
+    assert [o.probability for o in panel_of(room).outlooks] == told
+    assert told[NUMBER - 1] is not None
+    assert faulted is not None
+    assert told[NUMBER - 1] < faulted / 2
+
+
 def test_frames_that_fell_out_of_the_buffer_are_read_again(room: Dashboard, plant: Workbench, lesson: Lesson) -> None:
     other = opened(plant, lesson)
     for _ in range(200):  # more than a subscription holds

@@ -258,6 +258,7 @@ UNFIT: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "no spec": (lambda: {"failure": taught(spec=None)}, "has no feature spec: train it with spec="),
     "schema": (lambda: {"failure": taught(spec={"windows": ["6h"]})}, "trained on other features than its spec gives"),
     "channel": (lambda: {"failure": taught(spec={"channels": ["warmth"]})}, "no usable feature spec: .*'warmth'"),
+    "none": (lambda: {"failure": None}, "needs a model of failure"),
     "no model": (lambda: {"failure": object()}, "failure must be what train"),
     "no file": (lambda: {"failure": "nowhere.model"}, "no file 'nowhere.model'"),
     "sparse": (lambda: {"failure": taught(), "readings": "2h"}, "readings '2h' are further apart than the .* 1h"),

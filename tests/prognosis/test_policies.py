@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twin.errors import BadRequest
+from twin.errors import BadRequest, PolicyFault
 from twin.plant import Plant
 from twin.policy import decided_by
 from twin.prognosis.features import FrameReader
+from twin.prognosis.history import recorded
 from twin.prognosis.policies import Predictive, Recorder, cost_threshold, treatments
 from twin.prognosis.spec import FeatureSpec
 
@@ -106,3 +107,37 @@ def test_fitted_models_of_ours_serve_as_model_and_diagnosis(models: Any) -> None
     model, diagnosis = models["failure", "logistic"], models["diagnosis", "logistic"]
     policy = Predictive(model, dict.fromkeys(diagnosis.classes_, "repair"), SPEC, diagnosis=diagnosis)
     assert policy.diagnosis is diagnosis
+
+
+MINUTES = FeatureSpec.of(windows=("90min",), cadence="30min")
+
+
+class Speechless(Shaking):
+    def predict_proba(self, X: pd.DataFrame) -> Any:
+        return np.full((len(X), 2), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": None}, "model must have predict_proba"),
+        ({"treatments": None}, "treatments must be actions by failure mode"),
+        ({"priority": "soon"}, "unknown priority 'soon'"),
+        ({"spec": MINUTES}, "cadence must be whole hours, got '30min'"),
+    ],
+)
+def test_what_could_never_act_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadRequest, match=said) as caught:
+        Predictive(**{"model": Shaking(), "treatments": {}, "spec": SPEC, **change})
+    assert "\n" not in str(caught.value)
+
+
+def test_history_is_of_hourly_means(plant: Plant) -> None:
+    with pytest.raises(BadRequest, match="cadence must be whole hours"):
+        recorded(plant, [None], "20d", spec=MINUTES, progress=False)
+
+
+def test_a_model_without_probabilities_is_no_policy_that_waits(plant: Plant) -> None:
+    rules = Predictive(Speechless(), {}, SPEC).policy()
+    with pytest.raises(PolicyFault, match="no probability"):
+        plant.simulate(**SPAN, events_only=True, policy=rules, progress=False)

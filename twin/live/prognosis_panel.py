@@ -74,6 +74,7 @@ class PrognosisPanel(base.Panel):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="twin-prognosis")
         self._job: Future[list[Outlook]] | None = None
         self._tick, self._closed = 0, False
+        self._received = 0
         self._drawn: Any = None
         super().__init__(session, notices, choices)
         take_past(session, prognosis)
@@ -141,6 +142,10 @@ class PrognosisPanel(base.Panel):
     def _take(self, frame: Any) -> None:
         if not frame.ticks:
             return
+        received, self._received = self._received, frame.tick + frame.ticks
+        if frame.tick < received:  # frames of one life come in their order: the session began anew
+            self.prognosis.restart()
+            self._tick = 0
         if frame.tick + frame.ticks <= self._tick:
             if self.session.tick >= self._tick:
                 return  # it came with the past

@@ -12,8 +12,8 @@ from twin.errors import BadRequest, shown
 from twin.policy import PolicyLike, decided_by, parse
 from twin.prognosis.features import KEYS, FrameReader
 from twin.prognosis.labels import labels
-from twin.prognosis.policies import Recorder
-from twin.prognosis.spec import FeatureSpec, as_spec
+from twin.prognosis.policies import Recorder, hourly
+from twin.prognosis.spec import FeatureSpec
 from twin.times import format_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def recorded(
 
     from twin.store import Store
 
-    spec = as_spec(spec)
+    spec = hourly(spec)
     if isinstance(policies, str) or not policies:
         raise BadRequest(f"policies must be a list of one policy or more, got {shown(policies)}")
     begin = parse_time(start, "start")

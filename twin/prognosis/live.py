@@ -123,6 +123,8 @@ class Prognosis:
     def __init__(
         self, failure: Model, rul: Model | None = None, diagnosis: Model | None = None, readings: Any = None
     ) -> None:
+        if failure is None:
+            raise BadRequest("a prognosis needs a model of failure: give what train() returned or a saved model's path")
         given = {"failure": failure, "rul": rul, "diagnosis": diagnosis}
         self.models = {task: _model(task, model) for task, model in given.items() if model is not None}
         self.spec = _common_spec(self.models)

@@ -11,7 +11,7 @@ import numpy as np
 from twin.agenda import best_action
 from twin.catalog.checks import check_number
 from twin.errors import BadRequest, shown, unknown
-from twin.policy import PolicyLike, decided_by
+from twin.policy import HOUR_US, PRIORITIES, PolicyLike, decided_by
 from twin.prognosis.features import FrameReader
 from twin.prognosis.spec import FeatureSpec, as_spec
 
@@ -65,13 +65,19 @@ class Predictive:
         action: str = "repair",
         priority: str = "high",
     ) -> None:
-        self.spec = as_spec(spec)
+        self.spec = hourly(spec)
         self.threshold = check_number(threshold, "threshold", 0.0, 1.0)
         for name, given in (("model", model), ("diagnosis", diagnosis)):
-            if given is not None and not hasattr(given, "predict_proba"):
+            if (given is not None or name == "model") and not hasattr(given, "predict_proba"):
                 raise BadRequest(
                     f"{name} must have predict_proba, as a scikit-learn classifier has, got {shown(given)}"
                 )
+        if not isinstance(treatments, Mapping):
+            raise BadRequest(
+                f"treatments must be actions by failure mode, as treatments(plan) has, got {shown(treatments)}"
+            )
+        if priority not in PRIORITIES:
+            raise unknown("priority", priority, PRIORITIES)
         if diagnosis is not None:
             for mode in diagnosis.classes_:
                 if mode not in treatments:
@@ -88,6 +94,8 @@ class Predictive:
         if rows is None or rows.empty:
             return []
         chances = np.asarray(self.model.predict_proba(rows))[:, -1]
+        if np.isnan(chances).any():  # which would be below any threshold: nothing would ever be asked for
+            raise BadRequest("the model gives no probability (NaN) for some machines")
         busy = self._busy(reported)
         ids = rows.index.get_level_values("machine_id").to_numpy()
         due = np.flatnonzero((chances >= self.threshold) & ~np.isin(ids, list(busy)))
@@ -172,6 +180,14 @@ class Recorder:
         """Keep what is reported; frames are made when they are asked for."""
         self.seen = reported
         return []
+
+
+def hourly(spec: FeatureSpec | None) -> FeatureSpec:
+    """Return a spec that hourly means can serve, or refuse it: of shorter windows most would be empty."""
+    found = as_spec(spec)
+    if found.cadence_us % HOUR_US:
+        raise BadRequest(f"a policy sees hourly means: the spec's cadence must be whole hours, got {found.cadence!r}")
+    return found
 
 
 def treatments(plan: Plan) -> dict[str, str]:
