@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 
 from twin.errors import BadRequest, StoreFault
-from twin.hindsight import oracle_plans
+from twin.hindsight import SERVICES, _prevented, oracle_plans
 from twin.plant import Plant
+from twin.policy import parse
 from twin.simulation import Simulation
 from twin.worth import Evaluation, evaluate
 
@@ -214,3 +215,35 @@ def test_shares_are_unknown_where_the_oracle_saves_nothing() -> None:
         Evaluation(frame, 1, 1.0).difference("periodic")
     with pytest.raises(BadRequest, match="unknown figure"):
         Evaluation(frame, 1, 1.0).by_replication("costs")
+
+
+def leaves(reported: Any) -> list[Any]:
+    raise SystemExit("enough")
+
+
+def test_a_policy_that_ends_its_thread_is_named_and_no_run_is_promised(plant: Plant) -> None:
+    with pytest.raises(BadRequest, match="policy leaves raised SystemExit: enough") as caught:
+        evaluate(plant, {"run-to-failure": None, "leaving": leaves}, replications=2, **SMALL)
+    assert "resumes" not in str(caught.value)
+
+
+def test_a_plan_that_has_become_dearer_is_not_gone_on_with(plant: Plant) -> None:
+    plan = plant.plan(
+        "2026-01-05",
+        "2026-07-24",
+        "1h",
+        seed=5,
+        wear="used",
+        fleet=4,
+        tasks=False,
+        truth_interval=None,
+        events_only=True,
+    )
+    plans = oracle_plans(plan)
+    whole = [_prevented(plan.model_copy(update={"policies": parse(service)[0]}), np.inf) for service in SERVICES]
+    bills = [found[1] for found in whole if found is not None]
+    assert len(bills) == len(SERVICES)
+    cheapest = whole[int(np.argmin(bills))]
+    assert cheapest is not None
+    assert cheapest[0] in plans
+    assert _prevented(cheapest[0].model_copy(update={"tasks": ()}), 0.5 * cheapest[1]) is None

@@ -228,7 +228,7 @@ def _apart(function: Callable[[Any], Any], reported: Reported, name: str, at: in
 def _run(function: Callable[[Any], Any], reported: Reported, box: list[Any]) -> None:
     try:
         box += [function(reported), None]
-    except Exception as error:
+    except BaseException as error:  # an exit, too, ends no more than the policy's thread
         box += [None, error]
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from twin import what_if
 from twin.cache import source_hash
 from twin.catalog.checks import check_name, check_number, refusal
-from twin.errors import BadRequest, StoreFault, shown, unknown
+from twin.errors import BadRequest, PolicyFault, StoreFault, shown, unknown
 from twin.hindsight import ORACLE, oracle_plans
 from twin.interrupts import CtrlC
 from twin.plan import Plan
@@ -366,7 +366,10 @@ def _one_thread() -> Iterator[None]:
 def _figures(store: Store, plan: Plan, policy: _Policy) -> dict[str, float]:
     from twin.run import simulate
 
-    summary = simulate(store, plan, progress=False, functions=dict(policy.functions)).summary()
+    try:
+        summary = simulate(store, plan, progress=False, functions=dict(policy.functions)).summary()
+    except PolicyFault as fault:  # what it says of its run is not so here: the world is gone with its folder
+        raise PolicyFault(str(fault.__cause__ or fault)) from fault
     return {figure: float(summary[figure]) for figure in FIGURES}
 
 

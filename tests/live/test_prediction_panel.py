@@ -348,6 +348,21 @@ def test_without_a_model_the_panel_says_how_to_get_one_and_trains(
         assert set(panel.prognosis.models) == {"failure", "rul", "diagnosis"}
 
 
+def test_models_that_were_chosen_during_a_lesson_stay(
+    plant: Workbench, lesson: Lesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teaching, "train_for", lambda *given, **more: lesson)
+    with LiveSession(plant, speed=3600.0, interval="10min", store=False) as session:
+        room = Dashboard(session, start=False)
+        thread = room.prediction.train()
+        assert thread is not None
+        chosen = room.prediction.use(lesson.models["failure"])
+        thread.join(60)
+        room.update_now()
+        assert room.prediction.attached is chosen
+        assert set(panel_of(room).prognosis.models) == {"failure"}
+
+
 def test_training_that_cannot_be_is_refused_in_the_log(plant: Workbench) -> None:
     with LiveSession(plant, interval="6h", store=False) as session:
         room = Dashboard(session, start=False)

@@ -34,6 +34,7 @@ class PredictionPanel(base.Panel):
     def build(self) -> Any:
         self.attached: Any = None
         self._lesson: Any = None
+        self._before: Any = None  # what was attached when the lesson began
         self._steps: tuple[int, int, str] | None = None
         self._thread: threading.Thread | None = None
         self._empty = ipywidgets.HTML(_EMPTY, layout=base.WIDE)
@@ -92,7 +93,7 @@ class PredictionPanel(base.Panel):
         """Train models on this plant for the speed of its clock, on a thread of its own, and use them."""
         if self._thread is not None and self._thread.is_alive():
             raise BadRequest("models are being trained; wait for them")
-        self._lesson = None
+        self._lesson, self._before = None, self.attached
         self._thread = threading.Thread(target=self._learn, name="twin-lesson", daemon=True)
         self._thread.start()
         return self._thread
@@ -161,4 +162,6 @@ class PredictionPanel(base.Panel):
             self.refuse(f"training: {lesson}")
             return
         self._say("", "")
+        if self.attached is not self._before:
+            return  # somebody has chosen other models meanwhile
         self.use(**lesson.models)
