@@ -47,8 +47,8 @@ lab: setup ## open the notebooks in JupyterLab
 app: setup ## serve the live dashboard as a page on 127.0.0.1 (NOTEBOOK=... serves another)
 	@JUPYTER_PATH="$(CURDIR)/twin/live/page" $(BIN)/voila --template=plant $(if $(NOTEBOOK),$(NOTEBOOK),notebooks/02_live_plant.ipynb) --Voila.ip=127.0.0.1 --port=8866 --no-browser --show_tracebacks=True
 
-test: setup lint ## lint, types, tests and notebooks
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-current-env notebooks tests
+test: setup lint ## lint, types, tests and notebooks (the longest first, so that both workers end together)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval-lax --nbval-current-env notebooks tests/test_invariants.py tests
 
 test-fast: setup ## the quick tests only
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m fast tests
