@@ -55,11 +55,6 @@ class FeatureQuery:
         """The channels whose baseline is needed."""
         return sorted({w.channel for w in self.wanted if w.statistic == "residual"})
 
-    @property
-    def own_levels(self) -> bool:
-        """Whether readings are taken from each machine's own level, and not from the fleet's."""
-        return any(w.statistic == "kurtosis" for w in self.wanted)
-
     def summed(self) -> list[str]:
         """Return the channels of which windows are made."""
         loads = LOADS if self.residuals else ()
@@ -127,10 +122,9 @@ def bucket_of(query: FeatureQuery, ts: str) -> str:
 
 
 def _shift_parts(query: FeatureQuery, source: str) -> list[str]:
-    """Return what is subtracted from readings before powers are summed: an early level.
+    """Return what is subtracted from each machine's readings before powers are summed: its own early level.
 
-    Powers of deviations keep their digits where those of the readings would cancel. Fourth powers need each machine's
-    own level; for squares the fleet's is near enough, and spares ten million rows a join.
+    Powers of deviations keep their digits where those of the readings would cancel.
     """
     levels = listed([f"coalesce(avg(r.{c}), 0.0)::DOUBLE AS x_{c}" for c in query.summed()])
     early = f"r.machine_id = b.machine_id AND r.ts < b.ts + to_microseconds({query.cadence_us})"
@@ -138,9 +132,6 @@ def _shift_parts(query: FeatureQuery, source: str) -> list[str]:
         f"SELECT b.machine_id, any_value(b.ts) AS began_at, {levels} FROM began b JOIN {source} r ON {early} "
         "GROUP BY b.machine_id"
     )
-    if not query.own_levels:
-        common = listed([f"avg(x_{c}) OVER () AS x_{c}" for c in query.summed()])
-        shifts = f"SELECT machine_id, began_at, {common} FROM ({shifts})"
     began = f"SELECT machine_id, min(ts) AS ts FROM {source} GROUP BY machine_id"
     return [f"began AS MATERIALIZED ({began})", f"shifts AS MATERIALIZED ({shifts})"]
 
@@ -187,11 +178,10 @@ def _buckets(query: FeatureQuery) -> str:
     sums = [text for c, (power, timed, ends) in found.items() for text in bucket_sums(c, f"_{c}", power, timed, ends)]
     bucket, hours = bucket_of(query, "r.ts"), hours_in_bucket(query)
     stands = running("r.speed_rpm") if query.running_only else "true"
-    levels = f"(SELECT {listed([f'any_value(x_{c}) AS x_{c}' for c in found] or ['1'])} FROM shifts) s"
-    source = "readings r JOIN shifts s USING (machine_id)" if query.own_levels else f"readings r, {levels}"
     summed = (
         f"SELECT machine_id, bucket, sum(h) AS t, sum(h * h) AS tt{''.join(f', {text}' for text in sums)} FROM "
-        f"(SELECT r.machine_id, {bucket} AS bucket, {listed([f'{hours} AS h', *inner])} FROM {source} WHERE {stands}) "
+        f"(SELECT r.machine_id, {bucket} AS bucket, {listed([f'{hours} AS h', *inner])} FROM readings r "
+        f"JOIN shifts s USING (machine_id) WHERE {stands}) "
         "GROUP BY machine_id, bucket"
     )
     timed = [c for c, (_, has_slope, _) in found.items() if has_slope]
