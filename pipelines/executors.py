@@ -192,6 +192,7 @@ def serve(pipe: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         while (task := pipe.recv()) is not None:
             pipe.send(carry_out(task))
+    leave()  # here as well as beside: whichever thread ends the process, its folders are gone
 
 
 def _end_with_parent() -> None:

@@ -38,7 +38,11 @@ def give(out: str | Path, results: Mapping[str, Any], tables: Mapping[str, pd.Da
     if not str(out):
         return
     folder = Path(out)
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    try:  # not its parents: the folder of a worker that is ending has been removed for good
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise BadRequest(f"out must lie in a folder that exists, got {str(folder)!r}") from None
+    (folder / "tables").mkdir(exist_ok=True)
     for name, table in (tables or {}).items():
         write_table(table, folder / "tables" / f"{name}.parquet")
     draft = folder / f"{RETURNED}.part"

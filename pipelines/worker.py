@@ -250,7 +250,7 @@ def local_copy(url: str, name: str) -> Path:
     if output.local is not None:
         return output.local / name
     target = _own_folder() / hashlib.sha256(f"{url}/{name}".encode()).hexdigest()[:12] / Path(name).name
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(exist_ok=True)
     output.fetch(name, target)
     return target
 
