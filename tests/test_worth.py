@@ -16,6 +16,7 @@ import pytest
 
 from twin.errors import BadRequest, StoreFault
 from twin.hindsight import SERVICES, _prevented, oracle_plans
+from twin.plan import Plan
 from twin.plant import Plant
 from twin.policy import parse
 from twin.simulation import Simulation
@@ -63,8 +64,8 @@ def test_nobody_beats_the_oracle_where_hardly_anything_fails(plant: Plant) -> No
     assert (wide["oracle"] <= wide["run-to-failure"] + 1e-9).all()
 
 
-def test_the_oracle_prevents_each_failure_that_technicians_can_reach(plant: Plant) -> None:
-    plan = plant.plan(
+def half_a_year(plant: Plant) -> Plan:
+    return plant.plan(
         "2026-01-05",
         "2026-07-24",
         "1h",
@@ -75,10 +76,13 @@ def test_the_oracle_prevents_each_failure_that_technicians_can_reach(plant: Plan
         events_only=True,
         truth_interval=None,
     )
-    for prevented in oracle_plans(plan):
+
+
+def test_the_oracle_prevents_each_failure_that_technicians_can_reach(plant: Plant) -> None:
+    for prevented in oracle_plans(half_a_year(plant)):
         with Simulation(prevented, threads=1) as simulation:
             failures = simulation.advance(prevented.ticks).events.failures
-        early = plan.start_us + 10 * 86_400_000_000  # before anybody could know and come
+        early = prevented.start_us + 10 * 86_400_000_000  # before anybody could know and come
         assert all(row["failed_at"] < early for row in failures)
         assert prevented.tasks
 
@@ -228,17 +232,7 @@ def test_a_policy_that_ends_its_thread_is_named_and_no_run_is_promised(plant: Pl
 
 
 def test_a_plan_that_has_become_dearer_is_not_gone_on_with(plant: Plant) -> None:
-    plan = plant.plan(
-        "2026-01-05",
-        "2026-07-24",
-        "1h",
-        seed=5,
-        wear="used",
-        fleet=4,
-        tasks=False,
-        truth_interval=None,
-        events_only=True,
-    )
+    plan = half_a_year(plant)
     plans = oracle_plans(plan)
     whole = [_prevented(plan.model_copy(update={"policies": parse(service)[0]}), np.inf) for service in SERVICES]
     bills = [found[1] for found in whole if found is not None]

@@ -190,8 +190,8 @@ def evaluate(
         format_time(begin), format_time(end), "1h", seed=seed, machines=machines, wear=wear, truth_interval=None,
         events_only=True, response=response, fleet=fleet, tasks=False,
     )  # fmt: skip
-    jobs = [_Job(k, plans, given) for k in range(count) if (plans := _plans(base, given, seed + k))]
-    rows = _carried_out(jobs, number, None if keep is None else _folder(keep), progress)
+    jobs = [_Job(k, _plans(base, given, seed + k), given) for k in range(count)]
+    rows = _carried_out(jobs, number, None if keep is None else kept_in(keep), progress)
     table = pd.DataFrame(rows).sort_values("replication", kind="stable", ignore_index=True)
     return Evaluation(table, len(base.machines), (end - begin) / 8766 / 3.6e9)
 
@@ -228,7 +228,7 @@ def _whole(value: Any, what: str, low: int, high: int) -> int:
     return int(number)
 
 
-def _folder(keep: Any) -> Path:
+def kept_in(keep: Any) -> Path:
     """Return the folder of finished replications, made where there is none; what cannot be kept is told beforehand."""
     if not isinstance(keep, str | os.PathLike) or not os.fspath(keep):
         raise BadRequest(f"keep must be the path of a folder, got {shown(keep)}")
@@ -339,7 +339,7 @@ def _replicate(job: _Job) -> tuple[int, list[dict[str, Any]]]:
     from twin.plant import Plant
 
     rows = []
-    with _one_thread(), tempfile.TemporaryDirectory(prefix="twin-worth-") as folder:
+    with one_thread(), tempfile.TemporaryDirectory(prefix="twin-worth-") as folder:
         store = Plant.create(Path(folder) / "world.duckdb", sample=False).store
         for name, policy in job.policies.items():
             plan = job.plans[name]
@@ -350,8 +350,8 @@ def _replicate(job: _Job) -> tuple[int, list[dict[str, Any]]]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """The worlds share the processors, not the machines of one; a world in the caller's process leaves no trace."""
+def one_thread() -> Iterator[None]:
+    """Let simulations use one thread while this holds: worlds share the processors, not the machines of one."""
     before = os.environ.get("TWIN_THREADS")
     os.environ["TWIN_THREADS"] = "1"
     try:

@@ -61,15 +61,12 @@ def recorded(task: Task, plant: Plant, service: str, worlds: int = RECORDED) -> 
 
 def trained(task: Task, plant: Plant, service: str) -> tuple[FittedModel, FittedModel]:
     """Return the predictive baseline's models: of failure within the horizon, and of its mode."""
-    from threadpoolctl import threadpool_limits
-
     from twin.prognosis.training import train
 
     X, y = recorded(task, plant, service)
     data = {"task": task.name, "seeds": [task.world.seed + RECORDED_FROM + k for k in range(RECORDED)]}
-    with threadpool_limits(1):  # quicker than two that wait for each other on a busy machine
-        failure = train(X, y, "failure", "boosting", spec=task.spec, horizon_h=HORIZON_H, data=data)
-        diagnosis = train(X, y, "diagnosis", "boosting", spec=task.spec, horizon_h=HORIZON_H, data=data)
+    failure = train(X, y, "failure", "boosting", spec=task.spec, horizon_h=HORIZON_H, data=data)
+    diagnosis = train(X, y, "diagnosis", "boosting", spec=task.spec, horizon_h=HORIZON_H, data=data)
     return failure, diagnosis
 
 

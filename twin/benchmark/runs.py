@@ -19,7 +19,7 @@ from twin.catalog.checks import check_number
 from twin.errors import BadRequest, RunInterrupted
 from twin.hindsight import ORACLE
 from twin.interrupts import CtrlC
-from twin.worth import BASELINE, Evaluation
+from twin.worth import BASELINE, Evaluation, kept_in, one_thread
 
 if TYPE_CHECKING:
     from twin.plant import Plant
@@ -70,7 +70,7 @@ def run_tasks(
     if len({t.name for t in wanted}) != len(wanted):
         raise BadRequest("a task is named twice; name each once")
     number = int(check_number(workers or os.cpu_count() or 1, "workers", 1, MOST_WORKERS))
-    kept, place = (None if folder is None else Path(folder) for folder in (keep, out))
+    kept, place = None if keep is None else kept_in(keep), None if out is None else Path(out)
     if place is not None:
         from twin.benchmark.files import check_places
 
@@ -111,8 +111,8 @@ def _carried_out(
 
 
 def _job(t: Task, out: Path | None) -> Record:
-    os.environ["TWIN_THREADS"] = "1"  # tasks share the processors, not the machines of one
-    return row_record(t, out)
+    with one_thread():
+        return row_record(t, out)
 
 
 def row_record(t: Task, out: Path | None = None, bound: bool = True) -> Record:
@@ -269,14 +269,17 @@ def _kept(keep: Path | None, t: Task, out: Path | None) -> Record | None:
     path = None if keep is None else keep / f"{t.name}-{_key(t)}.json"
     if path is None or not path.exists() or (out is not None and not (out / t.name).exists()):
         return None
-    record: Record = json.loads(path.read_text(encoding="utf-8"))
-    return record | {"frozen": frozen_digest(t.name), "match": record["digest"] == frozen_digest(t.name)}
+    try:
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
+        digest = record["digest"]
+    except (ValueError, TypeError, KeyError):
+        return None  # damaged: carried out again
+    return record | {"frozen": frozen_digest(t.name), "match": digest == frozen_digest(t.name)}
 
 
 def _put(keep: Path | None, record: Record) -> None:
     if keep is None:
         return
-    keep.mkdir(parents=True, exist_ok=True)
     path = keep / f"{record['task']}-{_key(task(record['task']))}.json"
     half = path.with_suffix(f".{os.getpid()}.part")
     half.write_text(json.dumps(record), encoding="utf-8")

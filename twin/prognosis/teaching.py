@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from twin.catalog.checks import check_number
 from twin.errors import BadRequest, shown, unknown
@@ -173,8 +172,6 @@ def train_for(
             "faults": len(plan.injections),
             "failures": len(run.failures()),
         }
-    # a few thousand rows: a second thread costs more than it gives, and less is left for what is on the screen
-    with threadpool_limits(1, "openmp"):
         models, scores = _fitted(made, known, pace, source, tell)
     return Lesson(models, pace, scores)
 
